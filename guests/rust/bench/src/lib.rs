@@ -1,0 +1,44 @@
+//! What the benchmarks call: as little as possible around what they measure.
+//!
+//! Over `CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, amount INTEGER)`:
+//!
+//! ```sql
+//! ALTER FUNCTION point GRANT CAPABILITY DATABASE_READ('item');
+//! ALTER FUNCTION points GRANT CAPABILITY DATABASE_READ('item');
+//! ```
+
+#[heliosdb::procedures]
+mod bench {
+    use heliosdb::{Result, database, params};
+
+    /// Nothing: a call and no more.
+    pub fn nop() {}
+
+    /// Two numbers in, one out.
+    pub fn add(a: i64, b: i64) -> i64 {
+        a.wrapping_add(b)
+    }
+
+    /// Text in, text out.
+    pub fn describe(text: String) -> String {
+        format!("{text}: {} characters", text.chars().count())
+    }
+
+    /// One query by primary key.
+    pub fn point(id: i64) -> Result<Option<String>> {
+        let row = database::query_one("SELECT name FROM item WHERE id = ?", params![id])?;
+        row.map(|row| row.get(0)).transpose()
+    }
+
+    /// The sum of the amounts of items 1 to `n`, by one query each.
+    pub fn points(n: i64) -> Result<i64> {
+        let mut sum = 0;
+        for id in 1..=n {
+            let sql = "SELECT amount FROM item WHERE id = ?";
+            if let Some(row) = database::query_one(sql, params![id])? {
+                sum += row.get::<i64>(0)?;
+            }
+        }
+        Ok(sum)
+    }
+}
