@@ -1,0 +1,240 @@
+//! What a statement touches, as SQLite's authorizer reports it, and who may touch it.
+//!
+//! The authorizer decides, not a parser of ours. SQLite calls it while it prepares a
+//! statement, and again when a changed schema makes it prepare one anew in the middle
+//! of a step. It is installed once a connection (installing it anew would expire every
+//! prepared statement) and asks the [`Gate`], whose mode says on whose behalf SQLite
+//! is working.
+
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The schema of the host's own views.
+const HOST_SCHEMA: &str = "heliosdb";
+
+/// Everything that one statement touches.
+#[derive(Default, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Access {
+    pub(crate) reads: Vec<Table>,
+    pub(crate) writes: Vec<Table>,
+    /// SQL functions, lower case.
+    pub(crate) functions: Vec<String>,
+    /// The first thing that no procedure may do.
+    pub(crate) forbidden: Option<Forbidden>,
+}
+
+/// A table that a statement names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Table {
+    /// SQLite leaves it out for a statement that reads no column, as `count(*)`.
+    pub(crate) schema: Option<String>,
+    pub(crate) name: String,
+    /// A view, trigger or sub-query stands between the statement and the table.
+    pub(crate) indirect: bool,
+}
+
+/// What no grant covers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Forbidden {
+    /// A change of the schema: capability `DATABASE_EXECUTE`.
+    Ddl(String),
+    /// A statement that only the client may send.
+    Statement(String),
+}
+
+/// On whose behalf SQLite is working.
+#[derive(Default)]
+enum Mode {
+    /// The host's own statements.
+    #[default]
+    Host,
+    /// The client's statement: all is allowed but changes of the host's schema.
+    Client(Access),
+    /// A guest's statement is being prepared: what it touches is noted, and checked
+    /// before the first step.
+    Collect(Access),
+    /// A guest's statement is being stepped: it may touch what it was checked for.
+    Enforce(Arc<Access>),
+}
+
+/// The authorizer's state, shared with the session.
+#[derive(Default)]
+pub(crate) struct Gate(Mutex<Mode>);
+
+impl Gate {
+    /// Installs the authorizer.
+    pub(crate) fn install(
+        self: &Arc<Self>,
+        connection: &mut rusqlite::Connection,
+    ) -> rusqlite::Result<()> {
+        let gate = Arc::clone(self);
+        connection.authorizer(Some(move |context: AuthContext<'_>| {
+            gate.authorize(&context)
+        }))
+    }
+
+    /// Works on the client's behalf, and says what was touched.
+    pub(crate) fn as_client<R>(&self, work: impl FnOnce() -> R) -> (R, Access) {
+        let before = self.replace(Mode::Client(Access::default()));
+        let result = work();
+        let access = match self.replace(before) {
+            Mode::Client(access) => access,
+            _ => Access::default(),
+        };
+        (result, access)
+    }
+
+    /// Prepares on a guest's behalf, and says what was touched.
+    pub(crate) fn collect<R>(&self, work: impl FnOnce() -> R) -> (R, Access) {
+        let before = self.replace(Mode::Collect(Access::default()));
+        let result = work();
+        let access = match self.replace(before) {
+            Mode::Collect(access) => access,
+            _ => Access::default(),
+        };
+        (result, access)
+    }
+
+    /// Steps on a guest's behalf.
+    pub(crate) fn enforce<R>(&self, access: &Arc<Access>, work: impl FnOnce() -> R) -> R {
+        let before = self.replace(Mode::Enforce(Arc::clone(access)));
+        let result = work();
+        self.replace(before);
+        result
+    }
+
+    /// Works for the host itself.
+    pub(crate) fn as_host<R>(&self, work: impl FnOnce() -> R) -> R {
+        let before = self.replace(Mode::Host);
+        let result = work();
+        self.replace(before);
+        result
+    }
+
+    fn replace(&self, mode: Mode) -> Mode {
+        std::mem::replace(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            mode,
+        )
+    }
+
+    fn authorize(&self, context: &AuthContext<'_>) -> Authorization {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Mode::Host => Authorization::Allow,
+            Mode::Client(access) => {
+                if changes_host_schema(context) {
+                    return Authorization::Deny;
+                }
+                if let AuthAction::Function { function_name } = context.action {
+                    note(&mut access.functions, function_name.to_ascii_lowercase());
+                }
+                Authorization::Allow
+            }
+            Mode::Collect(access) => access.note(context),
+            Mode::Enforce(checked) => {
+                let mut now = Access::default();
+                match now.note(context) {
+                    Authorization::Allow if checked.covers(&now) => Authorization::Allow,
+                    _ => Authorization::Deny,
+                }
+            }
+        }
+    }
+}
+
+impl Access {
+    /// Notes one action. What a grant may cover is allowed here and checked later, so
+    /// that all missing grants are found at once; nothing has an effect before.
+    fn note(&mut self, context: &AuthContext<'_>) -> Authorization {
+        let table = |name: &str| Table {
+            schema: context.database_name.map(str::to_ascii_lowercase),
+            name: name.to_string(),
+            indirect: context.accessor.is_some(),
+        };
+        match context.action {
+            AuthAction::Select | AuthAction::Recursive => {}
+            AuthAction::Read { table_name, .. } => note(&mut self.reads, table(table_name)),
+            AuthAction::Insert { table_name }
+            | AuthAction::Delete { table_name }
+            | AuthAction::Update { table_name, .. } => note(&mut self.writes, table(table_name)),
+            AuthAction::Function { function_name } => {
+                note(&mut self.functions, function_name.to_ascii_lowercase());
+            }
+            action => {
+                self.forbidden.get_or_insert_with(|| forbidden(&action));
+                return Authorization::Deny;
+            }
+        }
+        Authorization::Allow
+    }
+
+    fn covers(&self, other: &Access) -> bool {
+        other.forbidden.is_none()
+            && other.reads.iter().all(|table| self.reads.contains(table))
+            && other.writes.iter().all(|table| self.writes.contains(table))
+            && other
+                .functions
+                .iter()
+                .all(|function| self.functions.contains(function))
+    }
+}
+
+fn note<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+fn changes_host_schema(context: &AuthContext<'_>) -> bool {
+    match context.action {
+        AuthAction::Detach { database_name } => database_name.eq_ignore_ascii_case(HOST_SCHEMA),
+        AuthAction::Read { .. }
+        | AuthAction::Select
+        | AuthAction::Function { .. }
+        | AuthAction::Pragma { .. } => false,
+        _ => context
+            .database_name
+            .is_some_and(|name| name.eq_ignore_ascii_case(HOST_SCHEMA)),
+    }
+}
+
+fn forbidden(action: &AuthAction<'_>) -> Forbidden {
+    use AuthAction as A;
+    let ddl = |what: &str, name: &str| Forbidden::Ddl(format!("{what} {name}"));
+    match action {
+        A::CreateTable { table_name } | A::CreateTempTable { table_name } => {
+            ddl("CREATE TABLE", table_name)
+        }
+        A::CreateIndex { index_name, .. } | A::CreateTempIndex { index_name, .. } => {
+            ddl("CREATE INDEX", index_name)
+        }
+        A::CreateView { view_name } | A::CreateTempView { view_name } => {
+            ddl("CREATE VIEW", view_name)
+        }
+        A::CreateTrigger { trigger_name, .. } | A::CreateTempTrigger { trigger_name, .. } => {
+            ddl("CREATE TRIGGER", trigger_name)
+        }
+        A::CreateVtable { table_name, .. } => ddl("CREATE VIRTUAL TABLE", table_name),
+        A::DropTable { table_name }
+        | A::DropTempTable { table_name }
+        | A::DropVtable { table_name, .. } => ddl("DROP TABLE", table_name),
+        A::DropIndex { index_name, .. } | A::DropTempIndex { index_name, .. } => {
+            ddl("DROP INDEX", index_name)
+        }
+        A::DropView { view_name } | A::DropTempView { view_name } => ddl("DROP VIEW", view_name),
+        A::DropTrigger { trigger_name, .. } | A::DropTempTrigger { trigger_name, .. } => {
+            ddl("DROP TRIGGER", trigger_name)
+        }
+        A::AlterTable { table_name, .. } => ddl("ALTER TABLE", table_name),
+        A::Reindex { index_name } => ddl("REINDEX", index_name),
+        A::Analyze { table_name } => ddl("ANALYZE", table_name),
+        A::Pragma { pragma_name, .. } => Forbidden::Statement(format!("PRAGMA {pragma_name}")),
+        A::Attach { .. } => Forbidden::Statement("ATTACH".to_string()),
+        A::Detach { .. } => Forbidden::Statement("DETACH".to_string()),
+        A::Transaction { .. } => Forbidden::Statement("BEGIN, COMMIT or ROLLBACK".to_string()),
+        A::Savepoint { .. } => {
+            Forbidden::Statement("SAVEPOINT, RELEASE or ROLLBACK TO".to_string())
+        }
+        _ => Forbidden::Statement("this statement".to_string()),
+    }
+}

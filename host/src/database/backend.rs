@@ -1,0 +1,472 @@
+//! The session's SQLite connection: guests' statements, prepared once and checked
+//! before every run, and the unit that a call's writes are.
+//!
+//! A statement is run only with the [`Permit`]s of all that it touches.
+
+use super::access::{Access, Gate};
+use super::grant::Permit;
+use super::sqlite::{Bound, Column, Failure, Handle, Statement};
+use crate::bindings::heliosdb::host::types as wit;
+use crate::error::{Error, Result, SqlState};
+use crate::execution::meter::Meter;
+use crate::execution::record::StatementSummary;
+use crate::limits::{Exceeded, Limit, RESULT_BYTES_MAX};
+use rusqlite::ffi;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A connection as guests and the session share it.
+pub(crate) struct Database {
+    pub(crate) handle: Handle,
+    pub(crate) gate: Arc<Gate>,
+    /// Whose limits a running statement obeys.
+    pub(crate) deadline: Arc<Deadline>,
+    prepared: Mutex<Prepared>,
+    unit: Mutex<Unit>,
+}
+
+/// The meter of the guest that waits for SQLite, if one does.
+#[derive(Default)]
+pub(crate) struct Deadline(Mutex<Option<Arc<Meter>>>);
+
+/// A guest's statement with what it touches.
+pub(crate) struct Checked {
+    pub(crate) statement: Statement,
+    pub(crate) access: Arc<Access>,
+    pub(crate) summary: Arc<StatementSummary>,
+    /// Each capability and target that it needs, with the proof that it is granted.
+    pub(crate) permits: Vec<(&'static str, Arc<str>, Permit)>,
+}
+
+/// Statements that are ready to run again, by the key of the authority that they were
+/// checked under: a changed grant finds none of them.
+#[derive(Default)]
+struct Prepared {
+    by_authority: HashMap<u64, HashMap<String, Checked>>,
+    count: usize,
+}
+
+/// Statements kept for a connection.
+const PREPARED_MAX: usize = 256;
+
+/// The unit of a call's writes: a transaction of its own, or a savepoint in the
+/// client's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Unit {
+    #[default]
+    None,
+    Transaction,
+    Savepoint,
+}
+
+/// How long a client's own statement waits for a lock.
+const CLIENT_LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// Between two looks at the clocks: virtual-machine instructions of SQLite.
+const PROGRESS_INSTRUCTIONS: i32 = 4_000;
+
+/// The longest text or blob that a guest's statement may make.
+const GUEST_VALUE_BYTES_MAX: i32 = 16 << 20;
+
+impl Deadline {
+    fn set(&self, meter: Option<Arc<Meter>>) -> Option<Arc<Meter>> {
+        std::mem::replace(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            meter,
+        )
+    }
+
+    /// Whether the running statement must end.
+    fn is_over(&self) -> bool {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(meter) => meter.check().is_err(),
+            None => false,
+        }
+    }
+
+    fn is_set(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+}
+
+impl Database {
+    /// Takes charge of a connection: its authorizer, its interrupts, its lock waits.
+    pub(crate) fn new(connection: &mut rusqlite::Connection) -> rusqlite::Result<Database> {
+        let gate = Arc::new(Gate::default());
+        gate.install(connection)?;
+        let deadline = Arc::new(Deadline::default());
+        let progress = Arc::clone(&deadline);
+        connection.progress_handler(PROGRESS_INSTRUCTIONS, Some(move || progress.is_over()))?;
+        let waiting = Arc::clone(&deadline);
+        connection.busy_handler(Some(move |attempt| wait_for_lock(&waiting, attempt)))?;
+        Ok(Database {
+            handle: Handle::new(connection),
+            gate,
+            deadline,
+            prepared: Mutex::default(),
+            unit: Mutex::default(),
+        })
+    }
+
+    /// Ends every use of the connection, which is about to be closed.
+    pub(crate) fn close(&self) {
+        *self.lock_prepared() = Prepared::default();
+        self.handle.close();
+    }
+
+    /// A statement that was checked under this authority.
+    pub(crate) fn take_prepared(&self, authority_key: u64, sql: &str) -> Option<Checked> {
+        let mut prepared = self.lock_prepared();
+        let checked = prepared.by_authority.get_mut(&authority_key)?.remove(sql)?;
+        prepared.count -= 1;
+        Some(checked)
+    }
+
+    /// Keeps a statement for its next run.
+    pub(crate) fn keep_prepared(&self, authority_key: u64, sql: &str, checked: Checked) {
+        let mut prepared = self.lock_prepared();
+        if prepared.count >= PREPARED_MAX {
+            // Rare enough that forgetting all of them is as good as choosing one.
+            *prepared = Prepared::default();
+        }
+        let statements = prepared.by_authority.entry(authority_key).or_default();
+        if statements.insert(sql.to_string(), checked).is_none() {
+            prepared.count += 1;
+        }
+    }
+
+    /// Works under a guest's limits: SQLite gives up when they are reached.
+    pub(crate) fn within<R>(&self, meter: &Arc<Meter>, work: impl FnOnce() -> R) -> R {
+        let before = self.deadline.set(Some(Arc::clone(meter)));
+        let result = work();
+        self.deadline.set(before);
+        result
+    }
+
+    /// Whether the client has a transaction open, or a call's unit is.
+    pub(crate) fn in_transaction(&self) -> bool {
+        !self.handle.is_autocommit()
+    }
+
+    /// Begins the unit of a call's work, if it has not begun.
+    pub(crate) fn begin_unit(&self, writes: bool) -> Result<()> {
+        let mut unit = self.unit.lock().unwrap_or_else(PoisonError::into_inner);
+        if *unit != Unit::None {
+            return Ok(());
+        }
+        let (next, sql) = match (self.handle.is_autocommit(), writes) {
+            (false, _) => (Unit::Savepoint, "SAVEPOINT heliosdb_call"),
+            (true, true) => (Unit::Transaction, "BEGIN IMMEDIATE"),
+            (true, false) => (Unit::Transaction, "BEGIN"),
+        };
+        self.run_host(sql)?;
+        *unit = next;
+        Ok(())
+    }
+
+    /// Makes the unit's writes permanent, as far as the client's transaction is.
+    pub(crate) fn commit_unit(&self) -> Result<()> {
+        match self.take_unit() {
+            Unit::None => Ok(()),
+            Unit::Transaction => self.run_host("COMMIT").inspect_err(|_| {
+                // A constraint that is checked at the commit leaves it open.
+                self.roll_back(&["ROLLBACK"]);
+            }),
+            Unit::Savepoint => self.run_host("RELEASE heliosdb_call").inspect_err(|_| {
+                self.roll_back(&["ROLLBACK TO heliosdb_call", "RELEASE heliosdb_call"]);
+            }),
+        }
+    }
+
+    /// Undoes the unit's writes.
+    pub(crate) fn roll_back_unit(&self) {
+        match self.take_unit() {
+            Unit::None => {}
+            Unit::Transaction => self.roll_back(&["ROLLBACK"]),
+            Unit::Savepoint => {
+                self.roll_back(&["ROLLBACK TO heliosdb_call", "RELEASE heliosdb_call"]);
+            }
+        }
+    }
+
+    fn take_unit(&self) -> Unit {
+        std::mem::take(&mut *self.unit.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// SQLite may have rolled back by itself already, and then there is nothing to do.
+    fn roll_back(&self, statements: &[&str]) {
+        if self.handle.is_autocommit() {
+            return;
+        }
+        for sql in statements {
+            if let Err(error) = self.run_host(sql) {
+                tracing::error!(?error, sql, "rolling back failed");
+            }
+        }
+    }
+
+    fn run_host(&self, sql: &str) -> Result<()> {
+        self.gate
+            .as_host(|| self.handle.run(sql))
+            .map_err(client_error)
+    }
+
+    /// Prepares a guest's statement. Nothing has an effect before it is run.
+    pub(crate) fn prepare_guest(&self, sql: &str) -> Result<(Statement, Access), GuestFailure> {
+        let (prepared, access) = self.gate.collect(|| self.handle.prepare(sql));
+        if access.forbidden.is_some() {
+            // SQLite refused it over the forbidden action; the caller says so.
+            return Err(GuestFailure::Forbidden(access));
+        }
+        match prepared.map_err(GuestFailure::Sqlite)? {
+            (_, rest) if !is_blank(rest) => Err(GuestFailure::TwoStatements),
+            (Some(statement), _) => Ok((statement, access)),
+            (None, _) => Err(GuestFailure::NoStatement),
+        }
+    }
+
+    /// Runs a checked statement under the guest's limits, and hands each row to
+    /// `on_row`.
+    pub(crate) fn run_guest<E: From<GuestFailure>>(
+        &self,
+        checked: &mut Checked,
+        params: &[wit::Value],
+        meter: &Arc<Meter>,
+        mut on_row: impl FnMut(&Statement) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let Checked {
+            statement,
+            access,
+            permits: _,
+            summary: _,
+        } = checked;
+        let length_max = self.handle.set_length_max(GUEST_VALUE_BYTES_MAX);
+        let result = bind_all(statement, params)
+            .map_err(|failure| E::from(GuestFailure::Sqlite(failure)))
+            .and_then(|()| {
+                self.within(meter, || {
+                    self.gate.enforce(access, || {
+                        while statement
+                            .step()
+                            .map_err(|f| E::from(GuestFailure::Sqlite(f)))?
+                        {
+                            on_row(statement)?;
+                        }
+                        Ok(())
+                    })
+                })
+            })
+            .map(|()| self.handle.changes());
+        statement.reset();
+        self.handle.set_length_max(length_max);
+        result
+    }
+
+    /// The schemas in which a table of this name exists, in the order in which SQLite
+    /// looks for it.
+    pub(crate) fn schemas_of(&self, table: &str) -> Result<Vec<String>, Failure> {
+        self.gate.as_host(|| {
+            let (statement, _) = self
+                .handle
+                .prepare("SELECT schema FROM pragma_table_list WHERE name = ?1 COLLATE NOCASE")?;
+            let mut schemas = Vec::new();
+            if let Some(mut statement) = statement {
+                statement.bind(0, Bound::Text(table))?;
+                while statement.step()? {
+                    if let Column::Text(schema) = statement.column(0) {
+                        schemas.push(String::from_utf8_lossy(schema).to_ascii_lowercase());
+                    }
+                }
+            }
+            let order = |schema: &String| match schema.as_str() {
+                "temp" => 0,
+                "main" => 1,
+                _ => 2,
+            };
+            schemas.sort_by_key(order);
+            Ok(schemas)
+        })
+    }
+
+    fn lock_prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a guest's statement was not run to its end.
+pub(crate) enum GuestFailure {
+    Forbidden(Access),
+    TwoStatements,
+    NoStatement,
+    Sqlite(Failure),
+}
+
+fn bind_all(statement: &mut Statement, params: &[wit::Value]) -> Result<(), Failure> {
+    for (index, value) in params.iter().enumerate() {
+        match value {
+            wit::Value::Null => statement.bind(index, Bound::Null),
+            wit::Value::Boolean(b) => statement.bind(index, Bound::Integer((*b).into())),
+            wit::Value::Integer(n) => statement.bind(index, Bound::Integer(*n)),
+            wit::Value::Real(x) => statement.bind(index, Bound::Real(*x)),
+            wit::Value::Text(text) => statement.bind(index, Bound::Text(text)),
+            wit::Value::Blob(bytes) => statement.bind(index, Bound::Blob(bytes)),
+            wit::Value::Decimal(decimal) => statement.bind(index, Bound::Text(&decimal.digits)),
+            wit::Value::Timestamp(timestamp) => {
+                let text = crate::types::format_timestamp(timestamp.microseconds);
+                statement.bind(index, Bound::Text(&text))
+            }
+            wit::Value::Json(json) => statement.bind(index, Bound::Text(&json.text)),
+        }?;
+    }
+    Ok(())
+}
+
+/// A row as the guest gets it. `held` is what the host holds for the whole result.
+pub(crate) fn read_row(
+    statement: &Statement,
+    held: &mut usize,
+) -> Result<Vec<wit::Value>, RowFailure> {
+    // What a value costs besides its own bytes.
+    const VALUE_BYTES: usize = size_of::<wit::Value>();
+    let mut row = Vec::with_capacity(statement.columns().len());
+    for index in 0..statement.columns().len() {
+        let (value, bytes) = match statement.column(index) {
+            Column::Null => (wit::Value::Null, 0),
+            Column::Integer(n) => (wit::Value::Integer(n), 0),
+            Column::Real(x) => (wit::Value::Real(x), 0),
+            Column::Text(text) => {
+                let text = std::str::from_utf8(text).map_err(|_| RowFailure::BadText(index))?;
+                (wit::Value::Text(text.to_string()), text.len())
+            }
+            Column::Blob(blob) => (wit::Value::Blob(blob.to_vec()), blob.len()),
+        };
+        *held = held.saturating_add(bytes + VALUE_BYTES);
+        row.push(value);
+        if *held > RESULT_BYTES_MAX {
+            return Err(RowFailure::TooLarge(Exceeded {
+                limit: Limit::ResultBytes,
+                allowed: RESULT_BYTES_MAX as u64,
+                observed: None,
+            }));
+        }
+    }
+    Ok(row)
+}
+
+/// Why a row could not be read.
+pub(crate) enum RowFailure {
+    /// The column's text is not UTF-8.
+    BadText(usize),
+    TooLarge(Exceeded),
+}
+
+/// Whether SQLite gave up because a limit of the guest's was reached.
+pub(crate) fn is_interrupted(failure: &Failure) -> bool {
+    matches!(
+        failure.code & 0xff,
+        ffi::SQLITE_INTERRUPT | ffi::SQLITE_BUSY
+    )
+}
+
+/// Whether SQLite refused it over the authorizer, in the middle of a step.
+pub(crate) fn is_unauthorized(failure: &Failure) -> bool {
+    failure.code & 0xff == ffi::SQLITE_AUTH
+}
+
+/// The SQLSTATE that stands for a result code of SQLite.
+pub(crate) fn sqlstate(failure: &Failure) -> SqlState {
+    match failure.code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE
+        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+        | ffi::SQLITE_CONSTRAINT_ROWID => return SqlState::UNIQUE,
+        ffi::SQLITE_CONSTRAINT_NOTNULL => return SqlState::NOT_NULL,
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => return SqlState::FOREIGN_KEY,
+        ffi::SQLITE_CONSTRAINT_CHECK => return SqlState::CHECK,
+        _ => {}
+    }
+    match failure.code & 0xff {
+        ffi::SQLITE_CONSTRAINT => SqlState::CONSTRAINT,
+        ffi::SQLITE_AUTH | ffi::SQLITE_READONLY => SqlState::DENIED,
+        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => SqlState::SERIALIZATION,
+        ffi::SQLITE_INTERRUPT => SqlState::CANCELED,
+        ffi::SQLITE_NOMEM | ffi::SQLITE_TOOBIG => SqlState::OUT_OF_MEMORY,
+        ffi::SQLITE_MISMATCH | ffi::SQLITE_RANGE => SqlState::WRONG_TYPE,
+        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => SqlState::CORRUPTED,
+        ffi::SQLITE_IOERR | ffi::SQLITE_FULL | ffi::SQLITE_CANTOPEN => SqlState::IO,
+        ffi::SQLITE_ERROR => by_message(&failure.message),
+        _ => SqlState::INTERNAL,
+    }
+}
+
+/// SQLite has one code for everything that is wrong with a statement.
+fn by_message(message: &str) -> SqlState {
+    if message.starts_with("no such table") {
+        SqlState::UNDEFINED_TABLE
+    } else if message.starts_with("no such column") {
+        SqlState::UNDEFINED_COLUMN
+    } else if message.starts_with("no such function") {
+        SqlState::UNDEFINED_FUNCTION
+    } else {
+        SqlState::SYNTAX
+    }
+}
+
+/// What the client reads about its own statement.
+pub(crate) fn client_error(failure: Failure) -> Error {
+    Error::new(sqlstate(&failure), failure.message)
+}
+
+/// A guest waits for a lock as long as it may run; a client's own statement for a
+/// while.
+fn wait_for_lock(deadline: &Deadline, attempt: i32) -> bool {
+    const PAUSE: Duration = Duration::from_millis(1);
+    if deadline.is_over() {
+        return false;
+    }
+    if !deadline.is_set() && PAUSE * attempt.unsigned_abs() >= CLIENT_LOCK_WAIT {
+        return false;
+    }
+    std::thread::sleep(PAUSE);
+    true
+}
+
+/// Whether a text has nothing but white space, comments and semicolons.
+fn is_blank(mut text: &str) -> bool {
+    loop {
+        text = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == ';');
+        if let Some(rest) = text.strip_prefix("--") {
+            text = rest.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if let Some(rest) = text.strip_prefix("/*") {
+            text = rest.split_once("*/").map_or("", |(_, rest)| rest);
+        } else {
+            return text.is_empty();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_semicolons_are_blank() {
+        for blank in [
+            "",
+            " ;\n",
+            "-- x",
+            "-- x\n;",
+            "/* x */ ",
+            "/* x",
+            "; -- y\n/* z */",
+        ] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        for text in ["SELECT 1", "; SELECT 1", "-- x\nDROP TABLE t", "/* x */ y"] {
+            assert!(!is_blank(text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! The WIT interfaces `database-read` and `database-write`: granted, and not granted.
+
+use super::access::{Access, Forbidden, Table};
+use super::backend::{self, Checked, GuestFailure, RowFailure};
+use super::builtin::{self, Builtin};
+use super::grant;
+use super::sqlite::Failure;
+use crate::bindings::heliosdb::host::database_read::{Host as ReadHost, Rows};
+use crate::bindings::heliosdb::host::database_write::Host as WriteHost;
+use crate::bindings::heliosdb::host::types as wit;
+use crate::capability::Capability;
+use crate::error::SqlState;
+use crate::execution::record::StatementSummary;
+use crate::execution::{Execution, Refusal};
+use crate::limits::SQL_BYTES_MAX;
+use crate::linker::NotGranted;
+use std::sync::Arc;
+
+/// Why a request came to nothing: the guest is told, or the call ends.
+enum Outcome {
+    Guest(wit::Error),
+    End(wasmtime::Error),
+}
+
+impl From<wasmtime::Error> for Outcome {
+    fn from(error: wasmtime::Error) -> Outcome {
+        Outcome::End(error)
+    }
+}
+
+impl From<wit::Error> for Outcome {
+    fn from(error: wit::Error) -> Outcome {
+        Outcome::Guest(error)
+    }
+}
+
+/// Both fates of a failure, for the WIT function's result.
+fn sort<T>(result: Result<T, Outcome>) -> wasmtime::Result<Result<T, wit::Error>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Outcome::Guest(error)) => Ok(Err(error)),
+        Err(Outcome::End(error)) => Err(error),
+    }
+}
+
+impl ReadHost for Execution {
+    fn query(
+        &mut self,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<Rows, wit::Error>> {
+        sort(
+            self.request(Capability::DatabaseRead, &sql, &params)
+                .map(|(rows, _)| rows),
+        )
+    }
+}
+
+impl WriteHost for Execution {
+    fn execute(
+        &mut self,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<u64, wit::Error>> {
+        sort(
+            self.request(Capability::DatabaseWrite, &sql, &params)
+                .map(|(_, changes)| changes),
+        )
+    }
+}
+
+/// Without a grant the statement is still looked at: the refusal names the tables.
+impl ReadHost for NotGranted<'_> {
+    fn query(
+        &mut self,
+        sql: String,
+        _params: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<Rows, wit::Error>> {
+        Ok(Err(self.refuse_statement(Capability::DatabaseRead, &sql)?))
+    }
+}
+
+impl WriteHost for NotGranted<'_> {
+    fn execute(
+        &mut self,
+        sql: String,
+        _params: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<u64, wit::Error>> {
+        Ok(Err(self.refuse_statement(Capability::DatabaseWrite, &sql)?))
+    }
+}
+
+impl NotGranted<'_> {
+    /// Refuses, whatever the statement is. It may have been granted since the call
+    /// began; what is linked was decided then.
+    fn refuse_statement(
+        &mut self,
+        capability: Capability,
+        sql: &str,
+    ) -> wasmtime::Result<wit::Error> {
+        let execution = &mut *self.0;
+        execution.enter_host()?;
+        let missing = match execution.check_statement(capability, sql) {
+            Err(Outcome::Guest(error)) => return Ok(error),
+            Err(Outcome::End(error)) => return Err(error),
+            Ok(_) => Refusal {
+                capability: capability.name().to_string(),
+                target: String::new(),
+                action: match capability {
+                    Capability::DatabaseWrite => "write tables".to_string(),
+                    _ => "read tables".to_string(),
+                },
+                grant: None,
+            },
+        };
+        Ok(execution.refuse(vec![missing]))
+    }
+}
+
+impl Execution {
+    /// From a request to its effect: checked, then permitted, then run, then recorded.
+    fn request(
+        &mut self,
+        interface: Capability,
+        sql: &str,
+        params: &[wit::Value],
+    ) -> Result<(Rows, u64), Outcome> {
+        self.enter_host()?;
+        let mut checked = self.check_statement(interface, sql)?;
+        let result = self.run(&mut checked, params);
+        let key = self.authority_key();
+        self.session.database.keep_prepared(key, sql, checked);
+        result
+    }
+
+    /// The statement, prepared and permitted: from an earlier run, or now.
+    fn check_statement(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
+        let key = self.authority_key();
+        let session = Arc::clone(&self.session);
+        let checked = match session.database.take_prepared(key, sql) {
+            Some(checked) => checked,
+            None => self.prepare(sql)?,
+        };
+        let writes = !checked.statement.is_read_only();
+        match (interface, writes) {
+            (Capability::DatabaseWrite, false) => Err(invalid(
+                "execute runs statements that write; this one only reads: use query",
+            )),
+            (Capability::DatabaseRead, true) => Err(invalid(
+                "query runs statements that only read; this one writes: use execute",
+            )),
+            _ => Ok(checked),
+        }
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<Checked, Outcome> {
+        if sql.len() > SQL_BYTES_MAX {
+            return Err(Outcome::Guest(wit::Error::Limit(wit::Excess {
+                name: "sql_bytes".to_string(),
+                allowed: SQL_BYTES_MAX as u64,
+                requested: sql.len() as u64,
+            })));
+        }
+        if sql.contains('\0') {
+            return Err(invalid("the statement contains a NUL character"));
+        }
+        let session = Arc::clone(&self.session);
+        let (statement, access) = session
+            .database
+            .prepare_guest(sql)
+            .map_err(|failure| self.guest_failure(failure))?;
+        let needs = self.needs(&access, sql)?;
+        let mut permits = Vec::with_capacity(needs.len());
+        let mut refusals = Vec::new();
+        for need in needs {
+            match need.permit(self) {
+                Some(permit) => {
+                    permits.push((need.capability.name(), Arc::from(need.target()), permit));
+                }
+                None => refusals.push(need.refusal()),
+            }
+        }
+        refusals.extend(self.function_refusals(&access));
+        if !refusals.is_empty() {
+            return Err(Outcome::Guest(self.refuse(refusals)));
+        }
+        let summary = Arc::new(summary(sql, &statement, &access));
+        Ok(Checked {
+            statement,
+            access: Arc::new(access),
+            summary,
+            permits,
+        })
+    }
+
+    fn run(
+        &mut self,
+        checked: &mut Checked,
+        params: &[wit::Value],
+    ) -> Result<(Rows, u64), Outcome> {
+        let expected = checked.statement.parameters();
+        if params.len() != expected {
+            return Err(invalid(&format!(
+                "the statement has {expected} parameters and {} values were given",
+                params.len()
+            )));
+        }
+        for (capability, target, _) in &checked.permits {
+            self.recorder.allowed(capability, target);
+        }
+        let writes = !checked.statement.is_read_only();
+        let may_write = self
+            .authority
+            .capabilities()
+            .contains(Capability::DatabaseWrite);
+        let session = Arc::clone(&self.session);
+        let meter = Arc::clone(&self.meter);
+        let mut rows = Vec::new();
+        let mut held = 0;
+        let ran = session
+            .database
+            .within(&meter, || session.database.begin_unit(may_write))
+            .map_err(|error| self.fault(error))
+            .map_err(Ran::End)
+            .and_then(|()| {
+                session
+                    .database
+                    .run_guest(checked, params, &meter, |statement| {
+                        rows.push(backend::read_row(statement, &mut held)?);
+                        Ok(())
+                    })
+            });
+        let changes = ran.map_err(|failure| self.run_failure(failure))?;
+        let summary = &checked.summary;
+        if writes {
+            self.recorder
+                .wrote(summary, changes)
+                .map_err(|error| self.fault(error))?;
+        } else {
+            self.recorder.read(summary, rows.len() as u64);
+        }
+        Ok((
+            Rows {
+                columns: checked.statement.columns().to_vec(),
+                rows,
+            },
+            changes,
+        ))
+    }
+
+    /// Every capability that the statement needs, with its table.
+    fn needs(&self, access: &Access, sql: &str) -> Result<Vec<Need>, Outcome> {
+        let mut needs = Vec::new();
+        let tables = access
+            .reads
+            .iter()
+            .map(|table| (Capability::DatabaseRead, table))
+            .chain(
+                access
+                    .writes
+                    .iter()
+                    .map(|table| (Capability::DatabaseWrite, table)),
+            );
+        for (capability, table) in tables {
+            for schema in self.schemas(table, sql)? {
+                let need = Need {
+                    capability,
+                    schema,
+                    table: table.name.clone(),
+                };
+                if !needs.contains(&need) {
+                    needs.push(need);
+                }
+            }
+        }
+        Ok(needs)
+    }
+
+    /// The schemas that a table may be in. SQLite does not say for a statement that
+    /// reads no column: then it is the first schema with such a table, and any other
+    /// that the statement could mean because it has that schema's name in it.
+    fn schemas(&self, table: &Table, sql: &str) -> Result<Vec<String>, Outcome> {
+        if let Some(schema) = &table.schema {
+            return Ok(vec![schema.clone()]);
+        }
+        let mut schemas = self
+            .session
+            .database
+            .schemas_of(&table.name)
+            .map_err(|failure| Outcome::Guest(failed(&failure)))?;
+        let text = sql.to_ascii_lowercase();
+        let mut first = true;
+        schemas.retain(|schema| {
+            std::mem::take(&mut first) || table.indirect || text.contains(schema.as_str())
+        });
+        if schemas.is_empty() {
+            schemas.push(grant::DEFAULT_SCHEMA.to_string());
+        }
+        Ok(schemas)
+    }
+
+    /// Refusals over SQL functions that are more than computations.
+    fn function_refusals(&self, access: &Access) -> Vec<Refusal> {
+        let capabilities = self.authority.capabilities();
+        access
+            .functions
+            .iter()
+            .filter_map(|name| match builtin::lookup(name) {
+                Some(Builtin::Pure) => None,
+                Some(Builtin::Time) => {
+                    let granted = capabilities.contains(Capability::TimeAccess);
+                    (!granted).then(|| Refusal {
+                        capability: Capability::TimeAccess.name().to_string(),
+                        target: name.clone(),
+                        action: format!("call the SQL function \"{name}\""),
+                        grant: Some(Capability::TimeAccess.name().to_string()),
+                    })
+                }
+                Some(Builtin::Random) => Some(function_refusal("RANDOM_ACCESS", name)),
+                None => Some(function_refusal("CALL_FUNCTION", name)),
+            })
+            .collect()
+    }
+
+    fn guest_failure(&mut self, failure: GuestFailure) -> Outcome {
+        match failure {
+            GuestFailure::Forbidden(access) => match access.forbidden {
+                Some(Forbidden::Ddl(what)) => Outcome::Guest(self.refuse(vec![Refusal {
+                    capability: "DATABASE_EXECUTE".to_string(),
+                    action: what.clone(),
+                    target: what,
+                    grant: None,
+                }])),
+                Some(Forbidden::Statement(what)) => {
+                    self.recorder.denied("", &what);
+                    invalid(&format!("a procedure may not run {what}"))
+                }
+                None => invalid("the statement is refused"),
+            },
+            GuestFailure::TwoStatements => invalid("the text holds more than one statement"),
+            GuestFailure::NoStatement => invalid("the text holds no statement"),
+            GuestFailure::Sqlite(failure) => self.sqlite_failure(&failure),
+        }
+    }
+
+    fn run_failure(&mut self, failure: Ran) -> Outcome {
+        match failure {
+            Ran::End(error) => Outcome::End(error),
+            Ran::Row(RowFailure::TooLarge(exceeded)) => {
+                self.meter.note(exceeded);
+                Outcome::End(self.exceed(exceeded))
+            }
+            Ran::Row(RowFailure::BadText(index)) => {
+                Outcome::Guest(wit::Error::Failed(wit::Failure {
+                    sqlstate: SqlState::BAD_TEXT.as_str().to_string(),
+                    message: format!(
+                        "column {} of the result is text that is not UTF-8",
+                        index + 1
+                    ),
+                }))
+            }
+            Ran::Statement(failure) => self.guest_failure(failure),
+        }
+    }
+
+    fn sqlite_failure(&self, failure: &Failure) -> Outcome {
+        if backend::is_interrupted(failure)
+            && let Err(exceeded) = self.meter.check()
+        {
+            return Outcome::End(self.exceed(exceeded));
+        }
+        if backend::is_unauthorized(failure) {
+            // The schema changed between the check and the run.
+            return invalid("the tables changed while the statement ran: run it again");
+        }
+        match backend::sqlstate(failure) {
+            SqlState::SYNTAX => invalid(&failure.message),
+            _ => Outcome::Guest(failed(failure)),
+        }
+    }
+}
+
+/// One use of one table.
+#[derive(PartialEq)]
+struct Need {
+    capability: Capability,
+    schema: String,
+    table: String,
+}
+
+impl Need {
+    fn target(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
+
+    fn permit(&self, execution: &Execution) -> Option<grant::Permit> {
+        let authority = &execution.authority;
+        grant::permit(
+            self.capability,
+            &self.schema,
+            &self.table,
+            &authority.grants,
+            &authority.denials,
+        )
+    }
+
+    fn refusal(&self) -> Refusal {
+        let verb = match self.capability {
+            Capability::DatabaseWrite => "write",
+            _ => "read",
+        };
+        let table = match self.schema.as_str() {
+            grant::DEFAULT_SCHEMA => self.table.clone(),
+            schema => format!("{schema}.{}", self.table),
+        };
+        let capability = self.capability.name();
+        // No grant covers a reserved name, nor one that no pattern can spell.
+        let cure = grant::TablePattern::parse(&table)
+            .ok()
+            .filter(|_| !grant::is_reserved(&self.schema, &self.table))
+            .map(|pattern| format!("{capability}('{pattern}')"));
+        Refusal {
+            capability: capability.to_string(),
+            target: self.target(),
+            action: format!("{verb} table \"{table}\""),
+            grant: cure,
+        }
+    }
+}
+
+/// Why a run stopped.
+enum Ran {
+    Statement(GuestFailure),
+    Row(RowFailure),
+    End(wasmtime::Error),
+}
+
+impl From<GuestFailure> for Ran {
+    fn from(failure: GuestFailure) -> Ran {
+        Ran::Statement(failure)
+    }
+}
+
+impl From<RowFailure> for Ran {
+    fn from(failure: RowFailure) -> Ran {
+        Ran::Row(failure)
+    }
+}
+
+fn function_refusal(capability: &str, name: &str) -> Refusal {
+    Refusal {
+        capability: capability.to_string(),
+        target: name.to_string(),
+        action: format!("call the SQL function \"{name}\""),
+        grant: None,
+    }
+}
+
+fn invalid(message: &str) -> Outcome {
+    Outcome::Guest(wit::Error::Invalid(message.to_string()))
+}
+
+fn failed(failure: &Failure) -> wit::Error {
+    wit::Error::Failed(wit::Failure {
+        sqlstate: backend::sqlstate(failure).as_str().to_string(),
+        message: failure.message.clone(),
+    })
+}
+
+fn summary(sql: &str, statement: &super::sqlite::Statement, access: &Access) -> StatementSummary {
+    let tables = if statement.is_read_only() {
+        &access.reads
+    } else {
+        &access.writes
+    };
+    let mut names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    names.dedup();
+    StatementSummary {
+        operation: operation(sql),
+        tables: names.join(","),
+        digest: blake3::hash(sql.as_bytes()).to_hex()[..32].to_string(),
+    }
+}
+
+/// What kind of statement it is, for the log. SQLite has parsed it by now.
+fn operation(sql: &str) -> &'static str {
+    const KINDS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "VALUES"];
+    let word: String = sql
+        .trim_start()
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
+    KINDS
+        .into_iter()
+        .find(|kind| kind.eq_ignore_ascii_case(&word))
+        .unwrap_or("OTHER")
+}

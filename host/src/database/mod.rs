@@ -1,0 +1,8 @@
+//! Tables: capabilities `DATABASE_READ` and `DATABASE_WRITE`, on SQLite.
+
+pub(crate) mod access;
+pub(crate) mod backend;
+pub(crate) mod builtin;
+pub(crate) mod grant;
+mod host;
+pub(crate) mod sqlite;

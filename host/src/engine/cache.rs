@@ -1,0 +1,160 @@
+//! Compiled code on disk.
+//!
+//! Compiled code is executable input: wasmtime trusts it wholly. So a file is named
+//! by content hash and engine configuration, lies in a directory that only this user
+//! can write, and is loaded only if its MAC proves that this host wrote it. Whatever
+//! is wrong with a file, the component is compiled anew.
+
+use super::ContentHash;
+use crate::error::{Error, Result, SqlState};
+use rustix::fs::{Mode, OFlags};
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use wasmtime::component::Component;
+
+/// The directory and the key that authenticates its files.
+pub(crate) struct CodeCache {
+    directory: PathBuf,
+    compatibility: [u8; 32],
+    key: [u8; 32],
+}
+
+/// A MAC stands before the code.
+const MAC_BYTES: usize = 32;
+
+/// No artefact of a component that we accept is larger.
+const FILE_BYTES_MAX: u64 = 512 << 20;
+
+impl CodeCache {
+    /// Opens the directory, which it makes if need be, and refuses one that others
+    /// can write.
+    pub(crate) fn open(directory: PathBuf, compatibility: [u8; 32]) -> Result<CodeCache> {
+        let key = make_private(&directory)
+            .and_then(|()| read_or_make_key(&directory))
+            .map_err(|error| {
+                Error::new(
+                    SqlState::IO,
+                    "the directory for compiled code cannot be used",
+                )
+                .with_cause(format!("{}: {error}", directory.display()))
+            })?;
+        Ok(CodeCache {
+            directory,
+            compatibility,
+            key,
+        })
+    }
+
+    /// The component, if its file is there and authentic.
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, hash: &ContentHash) -> Option<Component> {
+        let bytes = read_file(&self.path(hash))?;
+        let (mac, code) = bytes.split_at_checked(MAC_BYTES)?;
+        let mac = blake3::Hash::from_bytes(mac.try_into().ok()?);
+        if self.mac(hash, code) != mac {
+            tracing::warn!(file = %self.path(hash).display(), "compiled code is not authentic");
+            return None;
+        }
+        #[expect(unsafe_code, reason = "loading compiled code")]
+        // SAFETY: the MAC, under a key that only this user can read, proves that this
+        // host serialized `code` from a component with this hash, under this engine
+        // configuration; the bytes checked are the bytes loaded.
+        let component = unsafe { Component::deserialize(engine, code) };
+        component
+            .inspect_err(|error| tracing::warn!(%error, "compiled code does not load"))
+            .ok()
+    }
+
+    /// Keeps a component. A failure costs a compilation later and nothing else.
+    pub(crate) fn store(&self, component: &Component, hash: &ContentHash) {
+        let written = component
+            .serialize()
+            .map_err(std::io::Error::other)
+            .and_then(|code| self.write(hash, &code));
+        if let Err(error) = written {
+            tracing::warn!(%error, "compiled code could not be kept");
+        }
+    }
+
+    /// Writes under another name first, so that no reader ever sees half a file.
+    fn write(&self, hash: &ContentHash, code: &[u8]) -> std::io::Result<()> {
+        let path = self.path(hash);
+        let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
+        let mut file = create_private(&unfinished, OFlags::TRUNC)?;
+        file.write_all(self.mac(hash, code).as_bytes())?;
+        file.write_all(code)?;
+        rustix::fs::rename(&unfinished, &path)?;
+        Ok(())
+    }
+
+    fn path(&self, hash: &ContentHash) -> PathBuf {
+        let mut name = blake3::Hasher::new();
+        name.update(hash).update(&self.compatibility);
+        self.directory
+            .join(format!("{}.cwasm", name.finalize().to_hex()))
+    }
+
+    /// Covers what the code is for as well, so that files cannot be swapped.
+    fn mac(&self, hash: &ContentHash, code: &[u8]) -> blake3::Hash {
+        let mut mac = blake3::Hasher::new_keyed(&self.key);
+        mac.update(hash).update(&self.compatibility).update(code);
+        mac.finalize()
+    }
+}
+
+/// Makes the directory with mode 0700; an existing one must be ours alone.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    #[expect(clippy::disallowed_methods, reason = "the cache's own directory")]
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    #[expect(clippy::disallowed_methods, reason = "the cache's own directory")]
+    let metadata = std::fs::symlink_metadata(directory)?;
+    let owner = rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() || metadata.uid() != owner || metadata.mode() & 0o022 != 0 {
+        return Err(std::io::Error::other(
+            "it must be a directory that only its owner can write",
+        ));
+    }
+    Ok(())
+}
+
+fn create_private(path: &Path, flags: OFlags) -> std::io::Result<std::fs::File> {
+    let flags = flags | OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?.into())
+}
+
+fn read_file(path: &Path) -> Option<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The key is made once a directory. Two hosts that make it at the same moment both
+/// end up with the one that was linked first.
+fn read_or_make_key(directory: &Path) -> std::io::Result<[u8; 32]> {
+    let path = directory.join("key");
+    for _ in 0..2 {
+        if let Some(key) = read_file(&path) {
+            return key
+                .try_into()
+                .map_err(|_| std::io::Error::other("its key is damaged"));
+        }
+        let mut key = [0; 32];
+        rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        let unfinished = directory.join(format!("key.{}.tmp", std::process::id()));
+        create_private(&unfinished, OFlags::TRUNC)?.write_all(&key)?;
+        let linked = rustix::fs::link(&unfinished, &path);
+        rustix::fs::unlink(&unfinished)?;
+        match linked {
+            Ok(()) => return Ok(key),
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(std::io::Error::other("its key cannot be read"))
+}

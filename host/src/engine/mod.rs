@@ -1,0 +1,174 @@
+//! wasmtime as this host configures it, and compiled components.
+//!
+//! One engine a runtime. Nothing else builds a `Config`.
+
+mod cache;
+
+use crate::error::{Error, Result, SqlState};
+use crate::limits;
+use cache::CodeCache;
+use std::collections::HashMap;
+use std::hash::{Hash as _, Hasher};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use wasmtime::component::Component;
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    WasmFeatures,
+};
+
+/// The calls that can run at once; each holds one instance.
+pub(crate) const CALLS_MAX: u32 = 64;
+
+/// Memories that one component may have, its adapters' included.
+pub(crate) const MEMORIES_PER_COMPONENT_MAX: u32 = 4;
+
+/// How much fuel burns between two looks at the clocks: some 0.2 ms of work.
+pub(crate) const FUEL_BETWEEN_CHECKS: u64 = 1_000_000;
+
+/// Host code runs on the guest's fiber too: SQLite's parser needs a good part of it.
+const HOST_STACK_BYTES: usize = 2 << 20;
+
+/// The BLAKE3 hash of a component's bytes: its name in every cache.
+pub(crate) type ContentHash = [u8; 32];
+
+/// The engine and what it has compiled.
+pub(crate) struct Engine {
+    wasmtime: wasmtime::Engine,
+    cache: Option<CodeCache>,
+    compiled: Mutex<HashMap<ContentHash, Compilation>>,
+}
+
+/// Concurrent first uses of a component wait for one compilation.
+type Compilation = Arc<OnceLock<Result<Component>>>;
+
+impl Engine {
+    /// Without a cache directory, every process compiles anew.
+    pub(crate) fn new(cache_directory: Option<PathBuf>) -> Result<Engine> {
+        let wasmtime = wasmtime::Engine::new(&config()).map_err(Error::internal)?;
+        let cache = match cache_directory {
+            Some(directory) => Some(CodeCache::open(directory, compatibility(&wasmtime))?),
+            None => None,
+        };
+        Ok(Engine {
+            wasmtime,
+            cache,
+            compiled: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasmtime
+    }
+
+    /// The compiled form of a component, from memory, from the cache on disk, or
+    /// compiled now. `bytes` is asked for only if it must be compiled.
+    pub(crate) fn component(
+        &self,
+        hash: &ContentHash,
+        bytes: impl FnOnce() -> Result<Arc<[u8]>>,
+    ) -> Result<Component> {
+        let compilation = {
+            let mut compiled = self.compiled.lock().map_err(Error::internal)?;
+            Arc::clone(compiled.entry(*hash).or_default())
+        };
+        let result = compilation
+            .get_or_init(|| self.load_or_compile(hash, bytes))
+            .clone();
+        if result.is_err() {
+            // A failure is not kept: its reason may lie outside the component.
+            self.compiled.lock().map_err(Error::internal)?.remove(hash);
+        }
+        result
+    }
+
+    fn load_or_compile(
+        &self,
+        hash: &ContentHash,
+        bytes: impl FnOnce() -> Result<Arc<[u8]>>,
+    ) -> Result<Component> {
+        if let Some(component) = self
+            .cache
+            .as_ref()
+            .and_then(|c| c.load(&self.wasmtime, hash))
+        {
+            return Ok(component);
+        }
+        let component = self.compile(&bytes()?)?;
+        if let Some(cache) = &self.cache {
+            cache.store(&component, hash);
+        }
+        Ok(component)
+    }
+
+    /// Compiles and validates; only components, never modules or compiled code.
+    fn compile(&self, bytes: &[u8]) -> Result<Component> {
+        Component::from_binary(&self.wasmtime, bytes).map_err(|error| {
+            Error::new(SqlState::INVALID_VALUE, "the component is not valid")
+                .with_detail(format!("{error:#}"))
+        })
+    }
+}
+
+/// Everything that a guest does not need is off: each proposal is attack surface.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .consume_fuel(true)
+        .concurrency_support(false)
+        .wasm_features(
+            WasmFeatures::GC
+                | WasmFeatures::FUNCTION_REFERENCES
+                | WasmFeatures::EXCEPTIONS
+                | WasmFeatures::THREADS
+                | WasmFeatures::MEMORY64
+                | WasmFeatures::MULTI_MEMORY
+                | WasmFeatures::STACK_SWITCHING
+                | WasmFeatures::CM_ASYNC,
+            false,
+        )
+        .relaxed_simd_deterministic(true)
+        .max_wasm_stack(limits::STACK_BYTES as usize)
+        .async_stack_size(limits::STACK_BYTES as usize + HOST_STACK_BYTES)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config
+}
+
+/// Address space for the largest policy; what a call may use is its limiter's.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(CALLS_MAX)
+        .total_core_instances(CALLS_MAX * 16)
+        .max_core_instances_per_component(16)
+        .total_memories(CALLS_MAX * 2)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT_MAX)
+        .total_tables(CALLS_MAX * 4)
+        .max_tables_per_component(8)
+        .table_elements(20_000)
+        .total_stacks(CALLS_MAX)
+        .max_memory_size(limits::MEMORY_BYTES_MAX as usize)
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(64 << 10)
+        .async_stack_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// Names the engine's configuration and version: compiled code fits no other.
+fn compatibility(engine: &wasmtime::Engine) -> [u8; 32] {
+    struct Digest(blake3::Hasher);
+    impl Hasher for Digest {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut digest = Digest(blake3::Hasher::new());
+    engine.precompile_compatibility_hash().hash(&mut digest);
+    *digest.0.finalize().as_bytes()
+}

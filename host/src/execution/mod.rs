@@ -1,0 +1,207 @@
+//! One execution: what a guest's store holds, and what its host functions work on.
+//!
+//! An execution is a top-level call, or a function's use within one SQL statement,
+//! however many rows that has.
+
+pub(crate) mod meter;
+pub(crate) mod record;
+
+use crate::bindings::heliosdb::host::types as wit;
+use crate::error::{Error, SqlState};
+use crate::function::{Authority, Function};
+use crate::limits::{self, Exceeded};
+use crate::log::MessageBudget;
+use crate::session::core::SessionCore;
+use meter::{Cost, MemoryMeter, Meter};
+use record::Recorder;
+use std::sync::Arc;
+
+/// The state behind a guest's imports.
+pub(crate) struct Execution {
+    pub(crate) session: Arc<SessionCore>,
+    pub(crate) function: Arc<Function>,
+    /// What the function may do now: a grant may come or go while it runs.
+    pub(crate) authority: Arc<Authority>,
+    /// The function's `changed_at` that the authority belongs to.
+    authority_key: u64,
+    catalog_version: u64,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) memory: MemoryMeter,
+    pub(crate) recorder: Recorder,
+    pub(crate) messages: MessageBudget,
+    /// What was refused, in the host's own words: a guest may only claim it.
+    pub(crate) refusals: Vec<Refusal>,
+    /// The last message of a panic.
+    pub(crate) panic_message: Option<String>,
+}
+
+/// A permission that was asked for and is missing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) capability: String,
+    pub(crate) target: String,
+    /// What was tried, for people: `read table "secrets"`.
+    pub(crate) action: String,
+    /// The grant that would cure it, if there is one.
+    pub(crate) grant: Option<String>,
+}
+
+/// Refusals beyond this are not kept for the message; the log has them.
+const REFUSALS_MAX: usize = 32;
+
+/// A fault of the host's, or of the log's, in the middle of a host call: it ends the
+/// execution, and no guest can catch it.
+#[derive(Debug)]
+pub(crate) struct HostFault(pub(crate) Error);
+
+impl std::fmt::Display for HostFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for HostFault {}
+
+impl Execution {
+    pub(crate) fn start(
+        session: &Arc<SessionCore>,
+        function: &Arc<Function>,
+        limits: limits::Limits,
+    ) -> Execution {
+        let recorder = Recorder::start(
+            Arc::clone(&session.vault.log),
+            Arc::clone(function),
+            Arc::clone(&session.caller),
+        );
+        Execution {
+            session: Arc::clone(session),
+            authority: Arc::clone(&function.authority),
+            authority_key: function.changed_at,
+            // Older than any: the first host call looks the function up anew.
+            catalog_version: function.changed_at,
+            function: Arc::clone(function),
+            meter: Arc::new(Meter::start(limits)),
+            memory: MemoryMeter::new(limits.memory_bytes),
+            recorder,
+            messages: MessageBudget::default(),
+            refusals: Vec::new(),
+            panic_message: None,
+        }
+    }
+
+    /// Every host function begins here: the limits are looked at, and what the
+    /// function may do is what the catalog says now.
+    pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
+        self.meter.check().map_err(wasmtime::Error::new)?;
+        let catalog = &self.session.vault.catalog;
+        let version = catalog.version();
+        if version != self.catalog_version {
+            self.catalog_version = version;
+            match catalog.function(&self.function.name) {
+                Some(now) if now.enabled => {
+                    self.authority = Arc::clone(&now.authority);
+                    self.authority_key = now.changed_at;
+                }
+                Some(_) => return Err(self.fault(disabled(&self.function.name))),
+                None => return Err(self.fault(dropped(&self.function.name))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Names the authority: it changes whenever the function does.
+    pub(crate) fn authority_key(&self) -> u64 {
+        self.authority_key
+    }
+
+    /// Records refusals, and makes the value that the guest gets.
+    pub(crate) fn refuse(&mut self, refusals: Vec<Refusal>) -> wit::Error {
+        let denials = refusals
+            .iter()
+            .map(|refusal| wit::Denial {
+                capability: refusal.capability.clone(),
+                target: refusal.target.clone(),
+            })
+            .collect();
+        for refusal in refusals {
+            self.recorder.denied(&refusal.capability, &refusal.target);
+            if self.refusals.len() < REFUSALS_MAX && !self.refusals.contains(&refusal) {
+                self.refusals.push(refusal);
+            }
+        }
+        wit::Error::Denied(denials)
+    }
+
+    /// The error for a guest that gave up over a refusal: true only if the host did
+    /// refuse just that.
+    pub(crate) fn confirm_denied(&self, claimed: &[wit::Denial]) -> Option<Error> {
+        let confirmed: Option<Vec<&Refusal>> = claimed
+            .iter()
+            .map(|denial| {
+                self.refusals
+                    .iter()
+                    .find(|r| r.capability == denial.capability && r.target == denial.target)
+            })
+            .collect();
+        confirmed
+            .filter(|list| !list.is_empty())
+            .map(|list| self.denied(&list))
+    }
+
+    fn denied(&self, refusals: &[&Refusal]) -> Error {
+        let name = &self.function.name;
+        let actions: Vec<&str> = refusals.iter().map(|r| r.action.as_str()).collect();
+        let grants: Option<Vec<&str>> = refusals.iter().map(|r| r.grant.as_deref()).collect();
+        let error = Error::new(
+            SqlState::DENIED,
+            format!(
+                "permission denied: function \"{name}\" may not {}",
+                actions.join(", or ")
+            ),
+        )
+        .with_detail(format!("its grants are {}", self.authority.describe()));
+        match grants {
+            Some(grants) => error.with_hint(format!(
+                "ALTER FUNCTION {name} GRANT CAPABILITY {};",
+                grants.join(", ")
+            )),
+            None => error,
+        }
+    }
+
+    /// Ends the execution with an error that is not the guest's to handle.
+    pub(crate) fn fault(&self, error: Error) -> wasmtime::Error {
+        wasmtime::Error::new(HostFault(error))
+    }
+
+    /// Ends the execution over a limit.
+    pub(crate) fn exceed(&self, exceeded: Exceeded) -> wasmtime::Error {
+        wasmtime::Error::new(exceeded)
+    }
+
+    /// What was used so far, given the fuel that burnt.
+    pub(crate) fn cost(&self, instructions: u64) -> Cost {
+        Cost {
+            instructions,
+            cpu_time: self.meter.cpu_time(),
+            wall_time: self.meter.wall_time(),
+            memory_bytes_peak: self.memory.peak_bytes(),
+        }
+    }
+}
+
+/// A function that must not run.
+pub(crate) fn disabled(function: &str) -> Error {
+    Error::new(
+        SqlState::DISABLED,
+        format!("function \"{function}\" is disabled"),
+    )
+    .with_hint(format!("ALTER FUNCTION {function} SET ENABLED = true;"))
+}
+
+fn dropped(function: &str) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("function \"{function}\" was dropped"),
+    )
+}

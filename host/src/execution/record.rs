@@ -1,0 +1,277 @@
+//! What one execution writes to the audit log: each event once, decisions before
+//! their effects.
+
+use crate::audit::{Batch, Durability, EventType, ExecutionId, Log, Record};
+use crate::error::{Error, Result};
+use crate::execution::meter::Cost;
+use crate::function::Function;
+use crate::limits::Exceeded;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Gathers an execution's entries and appends them: before an effect, and at the end.
+pub(crate) struct Recorder {
+    log: Arc<Log>,
+    execution_id: ExecutionId,
+    function: Arc<Function>,
+    caller: Arc<str>,
+    batch: Batch,
+    checks: Vec<Check>,
+    reads: Vec<Read>,
+    denials: u64,
+    /// An effect outside the call, or a denial: the log must be on disk first.
+    must_sync: bool,
+    pub(crate) invocations: u64,
+}
+
+/// An allowed check: recorded at its first use, counted after.
+struct Check {
+    capability: &'static str,
+    target: Arc<str>,
+    count: u64,
+}
+
+/// The runs of one reading statement.
+struct Read {
+    statement: Arc<StatementSummary>,
+    runs: u64,
+    rows: u64,
+}
+
+/// A statement as the log shows it: never its text, never its values.
+pub(crate) struct StatementSummary {
+    pub(crate) operation: &'static str,
+    /// The tables, comma-separated.
+    pub(crate) tables: String,
+    /// BLAKE3 of the text, the first 16 bytes in hexadecimal.
+    pub(crate) digest: String,
+}
+
+/// Denials beyond this are only counted.
+const DENIALS_MAX: u64 = 100;
+
+/// Entries of a long execution are appended in portions of this many.
+const BATCH_ENTRIES_MAX: usize = 256;
+
+impl Recorder {
+    /// Records the start.
+    pub(crate) fn start(log: Arc<Log>, function: Arc<Function>, caller: Arc<str>) -> Recorder {
+        let mut recorder = Recorder {
+            execution_id: log.next_execution_id(),
+            log,
+            function,
+            caller,
+            batch: Batch::new(),
+            checks: Vec::new(),
+            reads: Vec::new(),
+            denials: 0,
+            must_sync: false,
+            invocations: 0,
+        };
+        recorder.push(EventType::ExecutionStarted, None, None, None, None);
+        recorder
+    }
+
+    /// A capability was asked for and is granted.
+    pub(crate) fn allowed(&mut self, capability: &'static str, target: &Arc<str>) {
+        let known = self
+            .checks
+            .iter_mut()
+            .find(|c| c.capability == capability && c.target == *target);
+        match known {
+            Some(check) => check.count += 1,
+            None => {
+                self.checks.push(Check {
+                    capability,
+                    target: Arc::clone(target),
+                    count: 1,
+                });
+                let target = Some(&**target).filter(|target| !target.is_empty());
+                self.push(
+                    EventType::CapabilityCheck,
+                    Some(capability),
+                    target,
+                    Some(true),
+                    None,
+                );
+            }
+        }
+    }
+
+    /// A capability was asked for and is missing.
+    pub(crate) fn denied(&mut self, capability: &str, target: &str) {
+        self.must_sync = true;
+        self.denials += 1;
+        if self.denials <= DENIALS_MAX {
+            let target = Some(target).filter(|target| !target.is_empty());
+            let capability = Some(capability).filter(|capability| !capability.is_empty());
+            self.push(
+                EventType::CapabilityCheck,
+                capability,
+                target,
+                Some(false),
+                None,
+            );
+        }
+    }
+
+    /// A reading statement ran.
+    pub(crate) fn read(&mut self, statement: &Arc<StatementSummary>, rows: u64) {
+        match self
+            .reads
+            .iter_mut()
+            .find(|read| Arc::ptr_eq(&read.statement, statement))
+        {
+            Some(read) => {
+                read.runs += 1;
+                read.rows += rows;
+            }
+            None => {
+                self.reads.push(Read {
+                    statement: Arc::clone(statement),
+                    runs: 1,
+                    rows,
+                });
+            }
+        }
+    }
+
+    /// A writing statement ran; it takes effect with the commit.
+    pub(crate) fn wrote(&mut self, statement: &StatementSummary, rows: u64) -> Result<()> {
+        self.must_sync = true;
+        self.operation(statement, 1, rows);
+        if self.batch.len() >= BATCH_ENTRIES_MAX {
+            self.log.append(&mut self.batch, Durability::Written)?;
+        }
+        Ok(())
+    }
+
+    /// Appends what there is, on disk if it must be: an effect follows.
+    pub(crate) fn before_effect(&mut self) -> Result<()> {
+        self.record_reads();
+        self.append()
+    }
+
+    /// Appends the start of a call that takes its time, so that the log shows it.
+    pub(crate) fn while_running(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.log
+            .append(&mut self.batch, Durability::Written)
+            .map(drop)
+    }
+
+    /// Records the end. The result may be released if this succeeds.
+    pub(crate) fn finish(
+        &mut self,
+        cost: &Cost,
+        exceeded: Option<Exceeded>,
+        error: Option<&Error>,
+    ) -> Result<()> {
+        self.record_reads();
+        if let Some(exceeded) = exceeded {
+            let detail = format!(
+                "{{\"resource\":\"{}\",\"limit\":{},\"observed\":{}}}",
+                exceeded.limit.name(),
+                exceeded.allowed,
+                exceeded
+                    .observed
+                    .map_or("null".to_string(), |n| n.to_string()),
+            );
+            self.push(
+                EventType::ResourceLimitExceeded,
+                None,
+                None,
+                None,
+                Some(&detail),
+            );
+        }
+        let event = match error {
+            None => EventType::ExecutionCompleted,
+            Some(_) => EventType::ExecutionFailed,
+        };
+        let detail = self.ending(cost, error);
+        self.push(event, None, None, None, Some(&detail));
+        self.append()
+    }
+
+    fn append(&mut self) -> Result<()> {
+        let durability = if self.must_sync {
+            Durability::Synced
+        } else {
+            Durability::Written
+        };
+        self.log.append(&mut self.batch, durability).map(drop)
+    }
+
+    fn record_reads(&mut self) {
+        for read in std::mem::take(&mut self.reads) {
+            self.operation(&read.statement, read.runs, read.rows);
+        }
+    }
+
+    fn operation(&mut self, statement: &StatementSummary, runs: u64, rows: u64) {
+        let StatementSummary {
+            operation,
+            tables,
+            digest,
+        } = statement;
+        let detail = format!(
+            "{{\"operation\":\"{operation}\",\"runs\":{runs},\"rows\":{rows},\"statement\":\"{digest}\"}}"
+        );
+        let target = Some(tables.as_str()).filter(|tables| !tables.is_empty());
+        self.push(
+            EventType::DatabaseOperation,
+            None,
+            target,
+            None,
+            Some(&detail),
+        );
+    }
+
+    fn ending(&self, cost: &Cost, error: Option<&Error>) -> String {
+        let checks: u64 = self.checks.iter().map(|check| check.count).sum();
+        let mut text = String::with_capacity(160);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "{{\"invocations\":{},\"instructions\":{},\"cpu_us\":{},\"wall_us\":{},\
+             \"memory_bytes_peak\":{},\"checks_allowed\":{checks},\"checks_denied\":{}",
+            self.invocations,
+            cost.instructions,
+            cost.cpu_time.as_micros(),
+            cost.wall_time.as_micros(),
+            cost.memory_bytes_peak,
+            self.denials,
+        );
+        if let Some(error) = error {
+            // The message of a guest is its own words, and may hold anything: the log
+            // keeps the code, which is the host's.
+            let _ = write!(text, ",\"sqlstate\":\"{}\"", error.sqlstate());
+        }
+        text.push('}');
+        text
+    }
+
+    fn push(
+        &mut self,
+        event: EventType,
+        capability: Option<&str>,
+        target: Option<&str>,
+        allowed: Option<bool>,
+        detail: Option<&str>,
+    ) {
+        self.batch.push(&Record {
+            event,
+            execution_id: self.execution_id,
+            function_name: &self.function.name,
+            function_version: Some(self.function.version),
+            caller: &self.caller,
+            capability,
+            target,
+            allowed,
+            detail,
+        });
+    }
+}

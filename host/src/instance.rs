@@ -1,0 +1,446 @@
+//! A guest that is running: a fresh store and instance for each execution, which is
+//! discarded after any failure.
+
+use crate::bindings::JavascriptEngine;
+use crate::bindings::heliosdb::host::types as wit;
+use crate::component::{self, convert};
+use crate::drive::drive;
+use crate::engine::FUEL_BETWEEN_CHECKS;
+use crate::error::{Error, Result, SqlState};
+use crate::execution::meter::{Cost, Meter};
+use crate::execution::{Execution, HostFault, disabled};
+use crate::function::{Code, ExportPath, Function};
+use crate::javascript;
+use crate::limits::{self, Exceeded, Limit};
+use crate::session::core::SessionCore;
+use crate::session::{Notice, Severity};
+use crate::signature::WitType;
+use crate::types::{SqlType, Value};
+use std::sync::Arc;
+use wasmtime::component::{Func, Instance, InstancePre, Val};
+use wasmtime::{Store, Trap};
+
+/// An execution under way.
+pub(crate) struct Running {
+    store: Store<Execution>,
+    meter: Arc<Meter>,
+    function: Arc<Function>,
+    guest: Guest,
+}
+
+enum Guest {
+    /// Nothing is instantiated: the instance failed to start, or a call failed.
+    None,
+    JavaScript(Box<JavascriptEngine>),
+    Component(Func),
+}
+
+/// Why a guest's call ended without a result.
+enum Ending {
+    Limit(Exceeded),
+    /// A trap, an exception, a fault of the host.
+    Error(Error),
+}
+
+impl Running {
+    /// Starts an execution: its start is recorded, its instance is fresh. An error of
+    /// the instance is an error of the first invocation, so that it is recorded as
+    /// such.
+    pub(crate) fn start(session: &Arc<SessionCore>, function: &Arc<Function>) -> Result<Running> {
+        if !function.enabled {
+            return Err(disabled(&function.name));
+        }
+        let limits = limits::DEFAULT;
+        let linked = session.vault.linked(function)?;
+        let execution = Execution::start(session, function, limits);
+        let meter = Arc::clone(&execution.meter);
+        let mut store = Store::new(session.vault.runtime.engine.wasmtime(), execution);
+        store.limiter(|execution| &mut execution.memory);
+        store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
+        store.set_max_component_handles(limits::HANDLES_MAX);
+        store
+            .set_fuel(limits.instructions)
+            .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_BETWEEN_CHECKS)))
+            .map_err(Error::internal)?;
+        let mut running = Running {
+            store,
+            meter,
+            function: Arc::clone(function),
+            guest: Guest::None,
+        };
+        match running.instantiate(&linked) {
+            Ok(guest) => running.guest = guest,
+            Err(ending) => {
+                let error = running.explain(ending);
+                return Err(running.finish(Some(error)).unwrap_or_else(|| unexplained()));
+            }
+        }
+        Ok(running)
+    }
+
+    pub(crate) fn function(&self) -> &Arc<Function> {
+        &self.function
+    }
+
+    /// Calls the function with values of its parameters' types. After an error the
+    /// instance is gone, and only `finish` remains to be called.
+    pub(crate) fn invoke(&mut self, arguments: &[Value]) -> Result<Value> {
+        self.store.data_mut().recorder.invocations += 1;
+        let result = match std::mem::replace(&mut self.guest, Guest::None) {
+            Guest::None => Err(Ending::Error(unexplained())),
+            Guest::JavaScript(engine) => {
+                let result = self.call_javascript(&engine, arguments);
+                if result.is_ok() {
+                    self.guest = Guest::JavaScript(engine);
+                }
+                result
+            }
+            Guest::Component(func) => {
+                let result = self.call_component(&func, arguments);
+                if result.is_ok() {
+                    self.guest = Guest::Component(func);
+                }
+                result
+            }
+        };
+        result
+            .and_then(|value| {
+                value
+                    .coerce(self.function.signature.returns)
+                    .map_err(Ending::Error)
+            })
+            .map_err(|ending| self.explain(ending))
+    }
+
+    /// Appends what was recorded until now: an effect follows.
+    pub(crate) fn before_effect(&mut self) -> Result<()> {
+        self.store.data_mut().recorder.before_effect()
+    }
+
+    /// Records the end. Returns the error to report: the given one, or the log's.
+    pub(crate) fn finish(mut self, error: Option<Error>) -> Option<Error> {
+        let cost = self.cost();
+        let exceeded = self.meter.exceeded();
+        let execution = self.store.data_mut();
+        execution.report_dropped_messages();
+        let recorded = execution.recorder.finish(&cost, exceeded, error.as_ref());
+        tracing::debug!(
+            function = self.function.name,
+            ?cost,
+            failed = error.is_some()
+        );
+        // A result without its record must not be released.
+        recorded.err().or(error)
+    }
+
+    pub(crate) fn cost(&self) -> Cost {
+        let left = self.store.get_fuel().unwrap_or(0);
+        self.store
+            .data()
+            .cost(limits::DEFAULT.instructions.saturating_sub(left))
+    }
+
+    fn instantiate(&mut self, linked: &InstancePre<Execution>) -> Result<Guest, Ending> {
+        let function = Arc::clone(&self.function);
+        let store = &mut self.store;
+        let started = drive(
+            async {
+                let instance = linked.instantiate_async(&mut *store).await?;
+                match &function.code {
+                    Code::Component { export, .. } => find_export(&mut *store, &instance, export)
+                        .map(Guest::Component)
+                        .map(Ok),
+                    Code::JavaScript { bytecode, .. } => {
+                        let engine = JavascriptEngine::new(&mut *store, &instance)?;
+                        let loaded = engine
+                            .heliosdb_host_javascript()
+                            .call_load(&mut *store, bytecode)
+                            .await?;
+                        Ok(loaded.map(|()| Guest::JavaScript(Box::new(engine))))
+                    }
+                }
+            },
+            &self.meter,
+        );
+        match self.settle(started)? {
+            Ok(guest) => Ok(guest),
+            Err(exception) => Err(Ending::Error(self.thrown(&exception))),
+        }
+    }
+
+    fn call_javascript(
+        &mut self,
+        engine: &JavascriptEngine,
+        arguments: &[Value],
+    ) -> Result<Value, Ending> {
+        let arguments: Vec<wit::Value> = arguments.iter().map(to_wit).collect();
+        let as_json = self.function.signature.returns == SqlType::Json;
+        let store = &mut self.store;
+        let called = drive(
+            engine
+                .heliosdb_host_javascript()
+                .call_call(&mut *store, &arguments, as_json),
+            &self.meter,
+        );
+        match self.settle(called)? {
+            Ok(value) => Ok(from_wit(value)),
+            Err(exception) => Err(Ending::Error(self.thrown(&exception))),
+        }
+    }
+
+    fn call_component(&mut self, func: &Func, arguments: &[Value]) -> Result<Value, Ending> {
+        let function = Arc::clone(&self.function);
+        let signature = &function.signature;
+        let arguments = arguments
+            .iter()
+            .zip(&signature.parameters)
+            .map(|(value, parameter)| match &parameter.wit_type {
+                Some(ty) => convert::lower(value, ty)
+                    .map_err(|e| e.with_detail(format!("parameter \"{}\"", parameter.name))),
+                None => Err(unexplained()),
+            })
+            .collect::<Result<Vec<Val>>>()
+            .map_err(Ending::Error)?;
+        let mut results = [Val::Bool(false)];
+        let results = &mut results[..usize::from(signature.result.is_some())];
+        let store = &mut self.store;
+        let called = drive(
+            func.call_async(&mut *store, &arguments, results),
+            &self.meter,
+        );
+        self.settle(called)?;
+        match (&signature.result, results.first_mut()) {
+            (Some(ty), Some(val)) => {
+                let val = std::mem::replace(val, Val::Bool(false));
+                self.component_result(val, ty).map_err(Ending::Error)
+            }
+            _ => Ok(Value::Null),
+        }
+    }
+
+    /// Takes `result<T, E>` apart: an error of the guest is an error of the call.
+    fn component_result(&self, val: Val, ty: &WitType) -> Result<Value> {
+        match (ty, val) {
+            (WitType::Result { ok, .. }, Val::Result(Ok(val))) => match (ok, val) {
+                (Some(ok), Some(val)) => convert::lift(*val, ok),
+                _ => Ok(Value::Null),
+            },
+            (WitType::Result { .. }, Val::Result(Err(val))) => {
+                Err(self.returned_error(val.as_deref(), component::error_type(Some(ty))))
+            }
+            (ty, val) => convert::lift(val, ty),
+        }
+    }
+
+    /// The error for an `err` that a component returned.
+    fn returned_error(&self, val: Option<&Val>, ty: Option<&WitType>) -> Error {
+        let name = &self.function.name;
+        if let (Some(WitType::Error), Some(val)) = (ty, val)
+            && let Some(denials) = claimed_denials(val)
+            && let Some(error) = self.store.data().confirm_denied(&denials)
+        {
+            return error;
+        }
+        let text = match (val, ty) {
+            (Some(val), Some(ty)) => match convert::to_json(val, ty) {
+                Ok(serde_json::Value::String(text)) => text,
+                Ok(serde_json::Value::Object(members)) if *ty == WitType::Error => members
+                    .values()
+                    .next()
+                    .and_then(|v| v.as_str())
+                    .unwrap_or("")
+                    .to_string(),
+                Ok(json) => json.to_string(),
+                Err(error) => error.to_string(),
+            },
+            _ => "it returned an error without a message".to_string(),
+        };
+        let text = if text.is_empty() {
+            "it returned an error".to_string()
+        } else {
+            text
+        };
+        guest_failed(name, &text)
+    }
+
+    /// The error for a JavaScript exception.
+    fn thrown(
+        &self,
+        exception: &crate::bindings::exports::heliosdb::host::javascript::Exception,
+    ) -> Error {
+        if let Some(wit::Error::Denied(denials)) = &exception.cause
+            && let Some(error) = self.store.data().confirm_denied(denials)
+        {
+            return error;
+        }
+        if javascript::is_stack_overflow(exception) {
+            let exceeded = Exceeded {
+                limit: Limit::Stack,
+                allowed: limits::STACK_BYTES,
+                observed: None,
+            };
+            return exceeded.into_error(&self.function.name);
+        }
+        let source = match &self.function.code {
+            Code::JavaScript { source_hash, .. } => self
+                .store
+                .data()
+                .session
+                .vault
+                .catalog
+                .content(source_hash)
+                .ok(),
+            Code::Component { .. } => None,
+        };
+        let source = source
+            .as_deref()
+            .and_then(|bytes| std::str::from_utf8(bytes).ok());
+        javascript::uncaught(&self.function.name, source, exception)
+    }
+
+    /// Sorts out how a drive ended: with an output, over a limit, or by a trap.
+    fn settle<T>(&self, driven: Result<wasmtime::Result<T>, Exceeded>) -> Result<T, Ending> {
+        match driven {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(trap)) => Err(self.trapped(&trap)),
+            Err(exceeded) => Err(Ending::Limit(exceeded)),
+        }
+    }
+
+    fn trapped(&self, trap: &wasmtime::Error) -> Ending {
+        if let Some(exceeded) = trap.downcast_ref::<Exceeded>() {
+            return Ending::Limit(*exceeded);
+        }
+        if let Some(HostFault(error)) = trap.downcast_ref::<HostFault>() {
+            return Ending::Error(error.clone());
+        }
+        let limit = |limit, allowed| {
+            Ending::Limit(Exceeded {
+                limit,
+                allowed,
+                observed: None,
+            })
+        };
+        match trap.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => limit(Limit::Instructions, limits::DEFAULT.instructions),
+            Some(Trap::StackOverflow) => limit(Limit::Stack, limits::STACK_BYTES),
+            _ => Ending::Error(self.guest_trapped(trap)),
+        }
+    }
+
+    fn guest_trapped(&self, trap: &wasmtime::Error) -> Error {
+        let name = &self.function.name;
+        match &self.store.data().panic_message {
+            Some(message) => guest_failed(name, &format!("panic: {message}")),
+            None => guest_failed(name, &trap.root_cause().to_string()),
+        }
+        .with_cause(format!("{trap:?}"))
+    }
+
+    fn explain(&self, ending: Ending) -> Error {
+        match ending {
+            Ending::Limit(exceeded) => {
+                self.meter.note(exceeded);
+                exceeded.into_error(&self.function.name)
+            }
+            Ending::Error(error) => error,
+        }
+    }
+}
+
+impl Execution {
+    fn report_dropped_messages(&mut self) {
+        let dropped = std::mem::take(&mut self.messages.dropped);
+        if dropped > 0 {
+            let text = format!(
+                "{dropped} more messages of function \"{}\" were dropped",
+                self.function.name
+            );
+            self.session.notice(Notice::new(Severity::Warning, text));
+        }
+    }
+}
+
+fn guest_failed(function: &str, what: &str) -> Error {
+    Error::new(
+        SqlState::GUEST_EXCEPTION,
+        format!("function \"{function}\" failed: {what}"),
+    )
+}
+
+fn unexplained() -> Error {
+    Error::internal("an instance was used after it had failed")
+}
+
+fn find_export(
+    store: &mut Store<Execution>,
+    instance: &Instance,
+    path: &ExportPath,
+) -> wasmtime::Result<Func> {
+    let interface = match &path.interface {
+        Some(name) => match instance.get_export_index(&mut *store, None, name) {
+            Some(index) => Some(index),
+            None => return Err(wasmtime::Error::msg("the exported interface is missing")),
+        },
+        None => None,
+    };
+    instance
+        .get_export_index(&mut *store, interface.as_ref(), &path.function)
+        .and_then(|index| instance.get_func(&mut *store, index))
+        .ok_or_else(|| wasmtime::Error::msg("the exported function is missing"))
+}
+
+/// The denials in a `types.error` value, if that is what it holds.
+fn claimed_denials(val: &Val) -> Option<Vec<wit::Denial>> {
+    let Val::Variant(case, Some(payload)) = val else {
+        return None;
+    };
+    let (true, Val::List(items)) = (case == "denied", &**payload) else {
+        return None;
+    };
+    items
+        .iter()
+        .map(|item| match item {
+            Val::Record(fields) => match &fields[..] {
+                [(_, Val::String(capability)), (_, Val::String(target))] => Some(wit::Denial {
+                    capability: capability.clone(),
+                    target: target.clone(),
+                }),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect()
+}
+
+fn to_wit(value: &Value) -> wit::Value {
+    match value {
+        Value::Null => wit::Value::Null,
+        Value::Boolean(b) => wit::Value::Boolean(*b),
+        Value::Integer(n) => wit::Value::Integer(*n),
+        Value::Real(x) => wit::Value::Real(*x),
+        Value::Text(text) => wit::Value::Text(text.clone()),
+        Value::Blob(bytes) => wit::Value::Blob(bytes.clone()),
+        Value::Decimal(digits) => wit::Value::Decimal(wit::Decimal {
+            digits: digits.clone(),
+        }),
+        Value::Timestamp(microseconds) => wit::Value::Timestamp(wit::Timestamp {
+            microseconds: *microseconds,
+        }),
+        Value::Json(text) => wit::Value::Json(wit::Json { text: text.clone() }),
+    }
+}
+
+fn from_wit(value: wit::Value) -> Value {
+    match value {
+        wit::Value::Null => Value::Null,
+        wit::Value::Boolean(b) => Value::Boolean(b),
+        wit::Value::Integer(n) => Value::Integer(n),
+        wit::Value::Real(x) => Value::Real(x),
+        wit::Value::Text(text) => Value::Text(text),
+        wit::Value::Blob(bytes) => Value::Blob(bytes),
+        wit::Value::Decimal(decimal) => Value::Decimal(decimal.digits),
+        wit::Value::Timestamp(timestamp) => Value::Timestamp(timestamp.microseconds),
+        wit::Value::Json(json) => Value::Json(json.text),
+    }
+}

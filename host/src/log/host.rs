@@ -1,0 +1,39 @@
+//! The WIT interface `log`.
+
+use crate::bindings::heliosdb::host::log::{Host, Level};
+use crate::execution::Execution;
+use crate::limits::LOG_MESSAGE_BYTES_MAX;
+use crate::session::{Notice, Severity};
+
+impl Host for Execution {
+    fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.enter_host()?;
+        if !self.messages.take() {
+            return Ok(());
+        }
+        let message = cut(message);
+        let severity = match level {
+            Level::Debug => Severity::Debug,
+            Level::Info => Severity::Info,
+            Level::Warn => Severity::Warning,
+            // An ERROR ends a statement, which a message does not.
+            Level::Error => Severity::Warning,
+        };
+        tracing::info!(function = self.function.name, ?severity, message);
+        self.session.notice(Notice::new(severity, message));
+        Ok(())
+    }
+
+    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.panic_message = Some(cut(message));
+        Ok(())
+    }
+}
+
+/// The beginning of a message, without control characters that move a terminal's
+/// cursor.
+fn cut(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(LOG_MESSAGE_BYTES_MAX));
+    message.retain(|c| c == '\n' || c == '\t' || !c.is_control());
+    message
+}

@@ -1,0 +1,60 @@
+//! The runtime: the engine and what it has compiled, shared by every vault of a
+//! process. Several runtimes can live side by side; nothing is global.
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::javascript::JavaScript;
+use crate::linker::Linked;
+use crate::vault::{Storage, Vault};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The engine that runs procedures. Clones share it.
+#[derive(Clone)]
+pub struct Runtime(Arc<RuntimeCore>);
+
+/// Options of a [`Runtime`].
+#[derive(Default)]
+pub struct Builder {
+    cache_directory: Option<PathBuf>,
+}
+
+pub(crate) struct RuntimeCore {
+    pub(crate) engine: Engine,
+    pub(crate) javascript: JavaScript,
+    pub(crate) linked: Linked,
+}
+
+impl Runtime {
+    /// Begins with no option set.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Opens a vault: a database with its functions, grants and audit log.
+    ///
+    /// One process at a time has a directory open; another one is refused (55006).
+    pub fn vault(&self, storage: Storage) -> Result<Vault> {
+        Vault::open(&self.0, storage)
+    }
+}
+
+impl Builder {
+    /// Where compiled code is kept from one process to the next. The directory is made
+    /// if need be, and must be one that only its owner can write. Without it, the first
+    /// call of JavaScript in each process compiles the engine, which takes seconds.
+    pub fn cache_directory(mut self, directory: impl Into<PathBuf>) -> Builder {
+        self.cache_directory = Some(directory.into());
+        self
+    }
+
+    /// Makes the runtime. Uploaded components are compiled in this process; how long
+    /// that takes and how much memory it needs is bounded by their size only.
+    pub fn build(self) -> Result<Runtime> {
+        Ok(Runtime(Arc::new(RuntimeCore {
+            engine: Engine::new(self.cache_directory)?,
+            javascript: JavaScript::new(),
+            linked: Linked::default(),
+        })))
+    }
+}

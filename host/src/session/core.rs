@@ -1,0 +1,151 @@
+//! What a session shares with the guests that run in it: its connection, the
+//! executions of the current statement, and the messages for the caller.
+
+use crate::database::backend::Database;
+use crate::error::{Error, Result};
+use crate::function::Function;
+use crate::instance::Running;
+use crate::session::Notice;
+use crate::types::Value;
+use crate::vault::VaultCore;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The inside of a session.
+pub(crate) struct SessionCore {
+    pub(crate) vault: Arc<VaultCore>,
+    pub(crate) caller: Arc<str>,
+    pub(crate) database: Database,
+    statement: Mutex<StatementScope>,
+    notices: Mutex<Vec<Notice>>,
+}
+
+/// The executions of one SQL statement: a function's instance lives from its first
+/// row to the statement's end.
+#[derive(Default)]
+struct StatementScope {
+    running: HashMap<String, Running>,
+    /// The error of a function, which SQLite can only carry as text.
+    error: Option<Error>,
+}
+
+/// Messages of one statement that are kept, whoever they are from.
+const NOTICES_MAX: usize = 1_000;
+
+impl SessionCore {
+    pub(crate) fn new(vault: Arc<VaultCore>, caller: &str, database: Database) -> SessionCore {
+        SessionCore {
+            vault,
+            caller: Arc::from(caller),
+            database,
+            statement: Mutex::default(),
+            notices: Mutex::default(),
+        }
+    }
+
+    /// Calls a function for the current row. After an error the execution is over,
+    /// and its error is what the statement fails with.
+    pub(crate) fn invoke(self: &Arc<Self>, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let result = self.invoke_in_scope(name, arguments);
+        if let Err(error) = &result {
+            self.scope().error.get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    fn invoke_in_scope(self: &Arc<Self>, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        // Taken out, not borrowed: the guest may run for long, and nothing must wait.
+        let running = self.scope().running.remove(name);
+        let function = match &running {
+            Some(running) => Arc::clone(running.function()),
+            None => self.vault.catalog.expect(name)?,
+        };
+        let arguments = coerce_arguments(&function, arguments)?;
+        if function.strict && arguments.contains(&Value::Null) {
+            if let Some(running) = running {
+                self.scope().running.insert(name.to_string(), running);
+            }
+            return Ok(Value::Null);
+        }
+        let mut running = match running {
+            Some(running) => running,
+            None => Running::start(self, &function)?,
+        };
+        match running.invoke(&arguments) {
+            Ok(value) => {
+                self.scope().running.insert(name.to_string(), running);
+                Ok(value)
+            }
+            Err(error) => Err(running.finish(Some(error.clone())).unwrap_or(error)),
+        }
+    }
+
+    /// Appends what the statement's executions recorded: its commit follows.
+    pub(crate) fn before_commit(&self) -> Result<()> {
+        self.scope()
+            .running
+            .values_mut()
+            .try_for_each(Running::before_effect)
+    }
+
+    /// Ends the statement's executions. `error` is what it failed with, if it did;
+    /// what is returned is the error to report.
+    pub(crate) fn end_statement(&self, error: Option<Error>) -> Option<Error> {
+        let StatementScope {
+            running,
+            error: own,
+        } = std::mem::take(&mut *self.scope());
+        let mut error = own.or(error);
+        for running in running.into_values() {
+            error = running.finish(error.clone()).or(error);
+        }
+        error
+    }
+
+    /// Adds a message for the caller.
+    pub(crate) fn notice(&self, notice: Notice) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() < NOTICES_MAX {
+            notices.push(notice);
+        }
+    }
+
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn scope(&self) -> MutexGuard<'_, StatementScope> {
+        self.statement
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Values of the parameters' types, checked before the guest runs.
+pub(crate) fn coerce_arguments(function: &Function, arguments: Vec<Value>) -> Result<Vec<Value>> {
+    let parameters = &function.signature.parameters;
+    if arguments.len() != parameters.len() {
+        return Err(Error::new(
+            crate::error::SqlState::UNDEFINED_FUNCTION,
+            format!(
+                "function \"{}\" takes {} arguments, and {} were given",
+                function.name,
+                parameters.len(),
+                arguments.len()
+            ),
+        )
+        .with_hint(format!("{}{}", function.name, function.signature)));
+    }
+    arguments
+        .into_iter()
+        .zip(parameters)
+        .map(|(value, parameter)| {
+            value.coerce(parameter.sql_type).map_err(|error| {
+                error.with_detail(format!(
+                    "parameter \"{}\" of function \"{}\"",
+                    parameter.name, function.name
+                ))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,84 @@
+//! The catalog's functions as SQLite functions of a session's connection.
+
+use super::Session;
+use super::core::SessionCore;
+use crate::error::{Error, Result};
+use crate::types::Value;
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::types::ValueRef;
+use std::sync::{Arc, Weak};
+
+impl Session {
+    /// Brings the connection in step with the catalog: functions that came and went.
+    pub(super) fn register_functions(&mut self) -> Result<()> {
+        let catalog = &self.core.vault.catalog;
+        let version = catalog.version();
+        if version == self.functions_version {
+            return Ok(());
+        }
+        for (name, function) in catalog.changes_since(self.functions_version) {
+            match function {
+                Some(_) => self.register(&name),
+                None => self.connection.remove_function(name.as_str(), ANY_NUMBER),
+            }
+            .map_err(Error::internal)?;
+        }
+        self.functions_version = version;
+        Ok(())
+    }
+
+    fn register(&self, name: &str) -> rusqlite::Result<()> {
+        let core: Weak<SessionCore> = Arc::downgrade(&self.core);
+        let function: Box<str> = name.into();
+        // Innocuous: a sandbox stands around it, so views and triggers may use it.
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+        self.connection
+            .create_scalar_function(name, ANY_NUMBER, flags, move |context| {
+                let core = core
+                    .upgrade()
+                    .ok_or_else(|| user_error("the session is closed"))?;
+                invoke(&core, &function, context)
+            })
+    }
+}
+
+/// The number of arguments is checked with our own words.
+const ANY_NUMBER: i32 = -1;
+
+fn invoke(
+    core: &Arc<SessionCore>,
+    function: &str,
+    context: &Context<'_>,
+) -> rusqlite::Result<rusqlite::types::Value> {
+    let arguments = (0..context.len())
+        .map(|index| argument(context.get_raw(index)))
+        .collect::<rusqlite::Result<_>>()?;
+    let value = core
+        .invoke(function, arguments)
+        .map_err(|error| user_error(error.message()))?;
+    let declared = core
+        .vault
+        .catalog
+        .function(function)
+        .map(|f| f.signature.returns);
+    Ok(value.into_sqlite(declared.unwrap_or(crate::types::SqlType::Text)))
+}
+
+fn argument(value: ValueRef<'_>) -> rusqlite::Result<Value> {
+    Ok(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(n) => Value::Integer(n),
+        ValueRef::Real(x) => Value::Real(x),
+        ValueRef::Text(text) => Value::Text(
+            std::str::from_utf8(text)
+                .map_err(|_| user_error("an argument is text that is not UTF-8"))?
+                .to_string(),
+        ),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    })
+}
+
+/// SQLite carries only the text; the session has the error itself.
+fn user_error(message: &str) -> rusqlite::Error {
+    rusqlite::Error::UserFunctionError(message.into())
+}

@@ -1,0 +1,390 @@
+//! The statements that change the catalog: each commits by itself, and is recorded
+//! before it takes effect.
+
+use super::{Notice, Outcome, Session, Severity};
+use crate::audit::{Batch, Durability, EventType, Record};
+use crate::capability::{Capability, Grant};
+use crate::catalog::{NewFunction, Side};
+use crate::component;
+use crate::error::{Error, Result, SqlState};
+use crate::function::Code;
+use crate::limits;
+use crate::linker::Linked;
+use crate::signature::{Parameter, Signature};
+use crate::statement::{Alteration, CreateFunction, Language, Name};
+use crate::types::SqlType;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use std::io::Read;
+use std::sync::Arc;
+
+impl Session {
+    pub(super) fn create_function(&mut self, create: CreateFunction) -> Result<Outcome> {
+        self.refuse_in_transaction("CREATE FUNCTION")?;
+        self.refuse_builtin_name(&create.name.folded)?;
+        let new = match create.language {
+            Language::JavaScript => self.new_javascript(&create)?,
+            Language::Wasm => self.new_component(&create)?,
+        };
+        let action = if create.or_replace {
+            "CREATE OR REPLACE"
+        } else {
+            "CREATE"
+        };
+        let digest = blake3::hash(&new.content).to_hex();
+        let detail = format!(
+            "{{\"action\":\"{action}\",\"language\":\"{}\",\"content_hash\":\"{digest}\"}}",
+            if create.language == Language::Wasm {
+                "wasm"
+            } else {
+                "javascript"
+            },
+        );
+        let vault = &self.core.vault;
+        let name = create.name.folded.as_str();
+        let engine = vault.runtime.javascript.hash();
+        vault
+            .catalog
+            .create(new, create.or_replace, &engine, |version| {
+                self.record(name, version, None, &detail)
+            })?;
+        self.tell_keyword(name);
+        Ok(done("CREATE FUNCTION"))
+    }
+
+    pub(super) fn alter_function(
+        &mut self,
+        name: &Name,
+        alteration: Alteration,
+    ) -> Result<Outcome> {
+        self.refuse_in_transaction("ALTER FUNCTION")?;
+        let name = name.folded.as_str();
+        let catalog = &self.core.vault.catalog;
+        catalog.expect(name)?;
+        match &alteration {
+            Alteration::Grant(grants) => {
+                let record = |version| self.record_all(name, version, "GRANT", grants);
+                catalog.add(name, Side::Grant, grants, record)?;
+                self.warn_of_wide_grants(grants);
+            }
+            Alteration::Deny(grants) => {
+                let record = |version| self.record_all(name, version, "DENY", grants);
+                catalog.add(name, Side::Deny, grants, record)?;
+            }
+            Alteration::Revoke(grants) => {
+                let record = |version| self.record_all(name, version, "REVOKE", grants);
+                catalog.revoke(name, grants, record)?;
+            }
+            Alteration::SetEnabled(enabled) => {
+                let detail = format!("{{\"action\":\"SET ENABLED\",\"enabled\":{enabled}}}");
+                let record = |version| self.record(name, version, None, &detail);
+                catalog.set_enabled(name, *enabled, record)?;
+            }
+        }
+        Ok(done("ALTER FUNCTION"))
+    }
+
+    pub(super) fn drop_function(&mut self, name: &Name, if_exists: bool) -> Result<Outcome> {
+        self.refuse_in_transaction("DROP FUNCTION")?;
+        let catalog = &self.core.vault.catalog;
+        if if_exists && catalog.function(&name.folded).is_none() {
+            let text = format!("function \"{}\" does not exist, skipping", name.folded);
+            self.core.notice(Notice::new(Severity::Notice, text));
+            return Ok(done("DROP FUNCTION"));
+        }
+        catalog.remove(&name.folded, |version| {
+            self.record(&name.folded, version, None, "{\"action\":\"DROP\"}")
+        })?;
+        Ok(done("DROP FUNCTION"))
+    }
+
+    fn new_javascript(&self, create: &CreateFunction) -> Result<NewFunction> {
+        let name = &create.name;
+        let source = create.body.as_str();
+        if source.len() > limits::SOURCE_BYTES_MAX {
+            return Err(Error::new(
+                SqlState::TOO_LARGE,
+                format!(
+                    "the source has {} bytes; at most {} are accepted",
+                    source.len(),
+                    limits::SOURCE_BYTES_MAX
+                ),
+            ));
+        }
+        let parameters = create.parameters.as_ref().map_or(&[][..], Vec::as_slice);
+        let runtime = &self.core.vault.runtime;
+        let mut names = vec![name.written.clone()];
+        if name.folded != name.written {
+            names.push(name.folded.clone());
+        }
+        let bytecode = runtime
+            .javascript
+            .compile(&runtime.engine, &name.folded, &names, source)?;
+        let content: Arc<[u8]> = source.as_bytes().into();
+        Ok(NewFunction {
+            name: name.folded.clone(),
+            strict: create.strict,
+            signature: Signature {
+                parameters: parameters
+                    .iter()
+                    .map(|parameter| Parameter {
+                        name: parameter.name.clone(),
+                        sql_type: parameter.sql_type,
+                        wit_type: None,
+                    })
+                    .collect(),
+                returns: create.returns.unwrap_or(SqlType::Void),
+                result: None,
+            },
+            code: Code::JavaScript {
+                bytecode,
+                source_hash: *blake3::hash(&content).as_bytes(),
+            },
+            content,
+        })
+    }
+
+    fn new_component(&self, create: &CreateFunction) -> Result<NewFunction> {
+        let content = component_bytes(&create.body)?;
+        let inspection = component::inspect(&content)?;
+        let unknown = inspection.unknown_imports();
+        if !unknown.is_empty() {
+            let unknown: Vec<String> = unknown.iter().map(|i| format!("\"{i}\"")).collect();
+            return Err(Error::new(
+                SqlState::INVALID_VALUE,
+                format!(
+                    "the component imports what this host does not have: {}",
+                    unknown.join(", ")
+                ),
+            )
+            .with_hint("`perihelion inspect FILE.wasm` lists a component's imports"));
+        }
+        let (export, found) = inspection.export(&create.name.folded)?;
+        let signature = declared_signature(create, found)?;
+        let hash = *blake3::hash(&content).as_bytes();
+        let engine = &self.core.vault.runtime.engine;
+        let compiled = engine.component(&hash, || Ok(Arc::clone(&content)))?;
+        Linked::check(engine, &compiled)?;
+        self.tell_capabilities(&create.name.folded, &inspection.capabilities());
+        Ok(NewFunction {
+            name: create.name.folded.clone(),
+            strict: create.strict,
+            signature,
+            code: Code::Component {
+                hash,
+                export: export.clone(),
+            },
+            content,
+        })
+    }
+
+    /// A component's imports are its request; the grants are the administrator's.
+    fn tell_capabilities(&self, name: &str, capabilities: &[Capability]) {
+        if capabilities.is_empty() {
+            return;
+        }
+        let wanted: Vec<&str> = capabilities.iter().map(|c| c.name()).collect();
+        let examples: Vec<String> = capabilities
+            .iter()
+            .map(|capability| match capability {
+                Capability::TimeAccess => capability.name().to_string(),
+                _ => format!("{}('<table>')", capability.name()),
+            })
+            .collect();
+        self.core.notice(
+            Notice::new(
+                Severity::Notice,
+                format!("function \"{name}\" imports {}", wanted.join(", ")),
+            )
+            .with_hint(format!(
+                "ALTER FUNCTION {name} GRANT CAPABILITY {};",
+                examples.join(", ")
+            )),
+        );
+    }
+
+    fn warn_of_wide_grants(&self, grants: &[Grant]) {
+        for grant in grants {
+            if grant
+                .pattern()
+                .is_some_and(|pattern| pattern.to_string() == "*")
+            {
+                self.core.notice(Notice::new(
+                    Severity::Warning,
+                    format!("{grant} covers every table there is and will be"),
+                ));
+            }
+        }
+    }
+
+    fn refuse_in_transaction(&self, what: &str) -> Result<()> {
+        if self.in_transaction() {
+            return Err(Error::new(
+                SqlState::IN_TRANSACTION,
+                format!("{what} cannot run inside a transaction block"),
+            )
+            .with_hint("it commits by itself; COMMIT or ROLLBACK first"));
+        }
+        Ok(())
+    }
+
+    /// Some names are words of the database's own: as functions they need quotes.
+    fn tell_keyword(&self, name: &str) {
+        let database = &self.core.database;
+        let sql = format!("SELECT {name}()");
+        let parsed = database.gate.as_host(|| database.handle.prepare(&sql));
+        if parsed.is_err_and(|failure| failure.message.contains("syntax error")) {
+            self.core.notice(
+                Notice::new(
+                    Severity::Notice,
+                    format!("\"{name}\" is a word of SQL: quote it"),
+                )
+                .with_hint(format!("SELECT \"{name}\"(…)")),
+            );
+        }
+    }
+
+    /// SQLite would call its own function for some numbers of arguments.
+    fn refuse_builtin_name(&self, name: &str) -> Result<()> {
+        if self.core.vault.catalog.function(name).is_some() {
+            return Ok(());
+        }
+        let database = &self.core.database;
+        let exists = database.gate.as_host(|| {
+            self.connection
+                .query_row(
+                    "SELECT EXISTS (SELECT 1 FROM pragma_function_list WHERE name = ?1)",
+                    [name],
+                    |row| row.get::<_, bool>(0),
+                )
+                .map_err(Error::internal)
+        })?;
+        if exists {
+            return Err(Error::new(
+                SqlState::DUPLICATE_FUNCTION,
+                format!("\"{name}\" is a function of the database's own"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn record_all(&self, name: &str, version: u64, action: &str, grants: &[Grant]) -> Result<()> {
+        let detail = format!("{{\"action\":\"{action}\"}}");
+        grants
+            .iter()
+            .try_for_each(|grant| self.record(name, version, Some(grant), &detail))
+    }
+
+    /// Records a change of a function, on disk, before it takes effect.
+    fn record(&self, name: &str, version: u64, grant: Option<&Grant>, detail: &str) -> Result<()> {
+        let log = &self.core.vault.log;
+        let pattern = grant
+            .and_then(|grant| grant.pattern())
+            .map(ToString::to_string);
+        let mut batch = Batch::new();
+        batch.push(&Record {
+            event: EventType::FunctionChanged,
+            execution_id: log.next_execution_id(),
+            function_name: name,
+            function_version: Some(version),
+            caller: &self.core.caller,
+            capability: grant.map(|grant| grant.capability().name()),
+            target: pattern.as_deref(),
+            allowed: None,
+            detail: Some(detail),
+        });
+        log.append(&mut batch, Durability::Synced).map(drop)
+    }
+}
+
+fn done(command: &str) -> Outcome {
+    Outcome {
+        command: command.to_string(),
+        ..Outcome::default()
+    }
+}
+
+/// The signature that the component has, with the declared names and types where they
+/// fit it.
+fn declared_signature(create: &CreateFunction, found: &Signature) -> Result<Signature> {
+    let mut signature = found.clone();
+    let differs = || {
+        Error::new(
+            SqlState::INVALID_VALUE,
+            format!(
+                "the declared signature of \"{}\" is not the component's",
+                create.name.folded
+            ),
+        )
+        .with_detail(format!("the component has {}{found}", create.name.folded))
+        .with_hint("leave parameters and RETURNS out, and they are read from the component")
+    };
+    if let Some(declared) = &create.parameters {
+        if declared.len() != signature.parameters.len() {
+            return Err(differs());
+        }
+        for (parameter, declared) in signature.parameters.iter_mut().zip(declared) {
+            let fits = parameter
+                .wit_type
+                .as_ref()
+                .is_some_and(|wit_type| wit_type.accepts(declared.sql_type));
+            if !fits {
+                return Err(differs());
+            }
+            parameter.sql_type = declared.sql_type;
+            parameter.name.clone_from(&declared.name);
+        }
+    }
+    if let Some(returns) = create.returns {
+        let fits = match &found.result {
+            Some(result) => result.accepts(returns),
+            None => returns == SqlType::Void,
+        };
+        if !fits {
+            return Err(differs());
+        }
+        signature.returns = returns;
+    }
+    Ok(signature)
+}
+
+/// The component that `AS` names: base64 text, or a path.
+fn component_bytes(body: &str) -> Result<Arc<[u8]>> {
+    // What base64 makes of the first bytes of WebAssembly.
+    if body.trim_start().starts_with("AGFzb") {
+        let compact: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let bytes = BASE64.decode(compact).map_err(|error| {
+            Error::new(SqlState::BAD_FORM, "bad base64").with_detail(error.to_string())
+        })?;
+        return Ok(bytes.into());
+    }
+    read_component(body)
+}
+
+/// The file that the administrator named. Opened without waiting, so that a FIFO does
+/// not hold the session.
+fn read_component(path: &str) -> Result<Arc<[u8]>> {
+    use rustix::fs::{Mode, OFlags};
+    let unreadable = |why: String| {
+        Error::new(
+            SqlState::IO,
+            format!("the component \"{path}\" cannot be read: {why}"),
+        )
+    };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|error| unreadable(std::io::Error::from(error).kind().to_string()))?;
+    let file = std::fs::File::from(file);
+    let metadata = file
+        .metadata()
+        .map_err(|error| unreadable(error.kind().to_string()))?;
+    if !metadata.is_file() {
+        return Err(unreadable("it is no regular file".to_string()));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than is accepted, so that a larger file is seen to be one.
+    file.take(limits::COMPONENT_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(error.kind().to_string()))?;
+    Ok(bytes.into())
+}

@@ -1,0 +1,333 @@
+//! A session: one client's connection to a vault, which executes its statements one
+//! after the other.
+
+pub(crate) mod core;
+mod functions;
+mod manage;
+
+use self::core::SessionCore;
+use crate::database::access::Access;
+use crate::database::backend::{Database, client_error};
+use crate::database::sqlite::{Bound, Column, Statement as Prepared};
+use crate::error::{Error, Result, SqlState};
+use crate::instance::Running;
+use crate::statement::{self, Statement};
+use crate::types::Value;
+use crate::vault::VaultCore;
+use crate::{audit, views};
+use std::sync::Arc;
+
+/// One client's connection to a vault.
+///
+/// A session belongs to one thread at a time, and a call stays on it from start to
+/// end: the thread's CPU clock is the call's.
+pub struct Session {
+    // Dropped before the connection, which its statements belong to.
+    core: Arc<SessionCore>,
+    connection: rusqlite::Connection,
+    /// The catalog's version that the connection's functions are in step with.
+    functions_version: u64,
+}
+
+/// What a statement did.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Outcome {
+    /// The kind of statement: `SELECT`, `CREATE FUNCTION`.
+    pub command: String,
+    /// The names of the result's columns; none for a statement without a result.
+    pub columns: Vec<String>,
+    /// The result's rows, one value a column.
+    pub rows: Vec<Vec<Value>>,
+    /// The rows that an INSERT, UPDATE or DELETE changed.
+    pub affected: Option<u64>,
+    /// Messages for the caller.
+    pub notices: Vec<Notice>,
+}
+
+/// A message beside a result.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Notice {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it says.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// For who debugs a function.
+    Debug,
+    /// A function's own information.
+    Info,
+    /// The host's remark about a statement.
+    Notice,
+    /// Something that may be wrong.
+    Warning,
+}
+
+impl Notice {
+    pub(crate) fn new(severity: Severity, message: impl Into<String>) -> Notice {
+        Notice {
+            severity,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Notice {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Severity {
+    /// The word that PostgreSQL's clients show.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Debug => "DEBUG",
+            Severity::Info => "INFO",
+            Severity::Notice => "NOTICE",
+            Severity::Warning => "WARNING",
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn open(vault: &Arc<VaultCore>, caller: &str) -> Result<Session> {
+        let unusable = |cause: rusqlite::Error| {
+            Error::new(SqlState::IO, "the database cannot be opened").with_cause(cause)
+        };
+        let mut connection = vault.connect().map_err(unusable)?;
+        views::attach(&connection, &vault.catalog).map_err(unusable)?;
+        audit::register(&connection, Arc::clone(&vault.log)).map_err(unusable)?;
+        let database = Database::new(&mut connection).map_err(unusable)?;
+        let core = Arc::new(SessionCore::new(Arc::clone(vault), caller, database));
+        let mut session = Session {
+            core,
+            connection,
+            functions_version: 0,
+        };
+        session.register_functions()?;
+        Ok(session)
+    }
+
+    /// Executes one statement.
+    pub fn execute(&mut self, sql: &str) -> Result<Outcome> {
+        self.execute_with(sql, &[])
+    }
+
+    /// Executes one statement with values for its parameters, `?` or `$1`.
+    pub fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<Outcome> {
+        let mut statements = statement::split(sql);
+        let (Some(first), None) = (
+            statements.next().transpose()?,
+            statements.next().transpose()?,
+        ) else {
+            return Err(Error::new(SqlState::SYNTAX, "one statement is expected")
+                .with_hint("execute_script runs several"));
+        };
+        self.run(first, params)
+    }
+
+    /// Executes statements until one fails; `on_outcome` gets what each one did.
+    pub fn execute_script(
+        &mut self,
+        text: &str,
+        mut on_outcome: impl FnMut(Outcome),
+    ) -> Result<()> {
+        for sql in statement::split(text) {
+            on_outcome(self.run(sql?, &[])?);
+        }
+        Ok(())
+    }
+
+    /// Calls a function, as a statement of its own.
+    pub fn call(&mut self, function: &str, arguments: &[Value]) -> Result<Value> {
+        let function = self.core.vault.catalog.expect(function)?;
+        let arguments = core::coerce_arguments(&function, arguments.to_vec())?;
+        if function.strict && arguments.contains(&Value::Null) {
+            return Ok(Value::Null);
+        }
+        // The call's own unit begins with its first statement.
+        let mut running = Running::start(&self.core, &function)?;
+        let result = running.invoke(&arguments);
+        let committed = match &result {
+            Ok(_) => running
+                .before_effect()
+                .and_then(|()| self.core.database.commit_unit()),
+            Err(_) => Ok(()),
+        };
+        let error = result.as_ref().err().cloned().or(committed.err());
+        if error.is_some() {
+            self.core.database.roll_back_unit();
+        }
+        match running.finish(error) {
+            Some(error) => Err(error),
+            None => result,
+        }
+    }
+
+    /// Messages that came since they were last taken: those of a statement that failed.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.core.take_notices()
+    }
+
+    /// Whether a transaction block is open.
+    pub fn in_transaction(&self) -> bool {
+        self.core.database.in_transaction()
+    }
+
+    fn run(&mut self, sql: &str, params: &[Value]) -> Result<Outcome> {
+        self.register_functions()?;
+        let mut outcome = match statement::parse(sql)? {
+            Statement::Sql { text, command } => self.run_sql(&text, command, params),
+            Statement::Call { select, .. } => self.run_sql(&select, "CALL".to_string(), params),
+            Statement::CreateFunction(create) => self.create_function(create),
+            Statement::AlterFunction { name, alteration } => self.alter_function(&name, alteration),
+            Statement::DropFunction { name, if_exists } => self.drop_function(&name, if_exists),
+        }?;
+        outcome.notices = self.take_notices();
+        Ok(outcome)
+    }
+
+    /// A statement of the database's own, in which our functions may be used.
+    fn run_sql(&mut self, sql: &str, command: String, params: &[Value]) -> Result<Outcome> {
+        let database = &self.core.database;
+        let (prepared, access) = database.gate.as_client(|| database.handle.prepare(sql));
+        let (statement, _) = prepared.map_err(|failure| self.explain(client_error(failure)))?;
+        let Some(mut statement) = statement else {
+            return Err(Error::new(SqlState::SYNTAX, "the statement is empty"));
+        };
+        let wrapped = self.begin_if_needed(&access)?;
+        let (result, _) = self
+            .core
+            .database
+            .gate
+            .as_client(|| run_statement(&self.core.database, &mut statement, command, params));
+        drop(statement);
+        let committed = match (&result, wrapped) {
+            (Ok(_), true) => self
+                .core
+                .before_commit()
+                .and_then(|()| self.core.database.commit_unit()),
+            _ => Ok(()),
+        };
+        let error = result.as_ref().err().cloned().or(committed.err());
+        if error.is_some() {
+            self.core.database.roll_back_unit();
+        }
+        match self.core.end_statement(error) {
+            Some(error) => Err(error),
+            None => result,
+        }
+    }
+
+    /// A statement with functions that touch tables is one unit together with them.
+    fn begin_if_needed(&self, access: &Access) -> Result<bool> {
+        let mut touches = false;
+        let mut writes = false;
+        for name in &access.functions {
+            if let Some(function) = self.core.vault.catalog.function(name) {
+                let capabilities = function.authority.capabilities();
+                use crate::capability::Capability;
+                writes |= capabilities.contains(Capability::DatabaseWrite);
+                touches |= writes || capabilities.contains(Capability::DatabaseRead);
+            }
+        }
+        if touches {
+            self.core.database.begin_unit(writes)?;
+        }
+        Ok(touches)
+    }
+
+    /// Adds what SQLite cannot know: a near name among our functions.
+    fn explain(&self, error: Error) -> Error {
+        match error.message().strip_prefix("no such function: ") {
+            Some(name) => match self.core.vault.catalog.expect(&name.to_ascii_lowercase()) {
+                Err(ours) => ours,
+                Ok(_) => error,
+            },
+            None => error,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.core.end_statement(None);
+        self.core.database.roll_back_unit();
+        self.core.database.close();
+    }
+}
+
+fn run_statement(
+    database: &Database,
+    statement: &mut Prepared,
+    command: String,
+    params: &[Value],
+) -> Result<Outcome> {
+    if params.len() != statement.parameters() {
+        return Err(Error::new(
+            SqlState::SYNTAX,
+            format!(
+                "the statement has {} parameters and {} values were given",
+                statement.parameters(),
+                params.len()
+            ),
+        ));
+    }
+    for (index, value) in params.iter().enumerate() {
+        bind(statement, index, value).map_err(client_error)?;
+    }
+    let mut rows = Vec::new();
+    while statement.step().map_err(client_error)? {
+        let row = (0..statement.columns().len()).map(|index| value(statement.column(index)));
+        rows.push(row.collect::<Result<_>>()?);
+    }
+    let changes = matches!(command.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE");
+    Ok(Outcome {
+        affected: changes.then(|| database.handle.changes()),
+        columns: statement.columns().to_vec(),
+        command,
+        rows,
+        notices: Vec::new(),
+    })
+}
+
+fn bind(
+    statement: &mut Prepared,
+    index: usize,
+    value: &Value,
+) -> Result<(), crate::database::sqlite::Failure> {
+    match value {
+        Value::Null => statement.bind(index, Bound::Null),
+        Value::Boolean(b) => statement.bind(index, Bound::Integer((*b).into())),
+        Value::Integer(n) => statement.bind(index, Bound::Integer(*n)),
+        Value::Real(x) => statement.bind(index, Bound::Real(*x)),
+        Value::Text(text) | Value::Decimal(text) | Value::Json(text) => {
+            statement.bind(index, Bound::Text(text))
+        }
+        Value::Blob(bytes) => statement.bind(index, Bound::Blob(bytes)),
+        Value::Timestamp(microseconds) => statement.bind(
+            index,
+            Bound::Text(&crate::types::format_timestamp(*microseconds)),
+        ),
+    }
+}
+
+fn value(column: Column<'_>) -> Result<Value> {
+    Ok(match column {
+        Column::Null => Value::Null,
+        Column::Integer(n) => Value::Integer(n),
+        Column::Real(x) => Value::Real(x),
+        Column::Text(text) => {
+            Value::Text(String::from_utf8(text.to_vec()).map_err(|_| {
+                Error::new(SqlState::BAD_TEXT, "the result is text that is not UTF-8")
+            })?)
+        }
+        Column::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    })
+}

@@ -1,0 +1,5 @@
+//! The clock: capability `TIME_ACCESS`.
+
+mod backend;
+mod grant;
+mod host;

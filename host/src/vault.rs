@@ -1,0 +1,244 @@
+//! A vault: the tenant and the isolation boundary. It has its own database, catalog
+//! and audit log; nothing in this crate reaches data without one.
+
+use crate::audit::{self, Log, Verified};
+use crate::catalog::Catalog;
+use crate::error::{Error, Result, SqlState};
+use crate::execution::Execution;
+use crate::function::{Code, Function};
+use crate::runtime::{Runtime, RuntimeCore};
+use crate::session::Session;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use wasmtime::component::InstancePre;
+
+/// Where a vault is.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// In memory: it ends with the last handle to the vault.
+    Memory,
+    /// In a directory, which is made if need be.
+    Directory(PathBuf),
+}
+
+/// A handle to an open vault. Clones share it.
+#[derive(Clone)]
+pub struct Vault(Arc<VaultCore>);
+
+pub(crate) struct VaultCore {
+    pub(crate) runtime: Arc<RuntimeCore>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) log: Arc<Log>,
+    place: Place,
+}
+
+/// Where the data is, and what keeps it there.
+enum Place {
+    /// A database in memory lives as long as some connection to it.
+    Memory {
+        uri: String,
+        _anchor: Mutex<Connection>,
+    },
+    Directory {
+        database: PathBuf,
+        _lock: std::fs::File,
+    },
+}
+
+/// Who calls, where nothing says who else it is.
+const OWNER: &str = "owner";
+
+/// The layout of the directory that this version writes.
+const FORMAT: &str = "perihelion 1\n";
+
+impl Vault {
+    pub(crate) fn open(runtime: &Arc<RuntimeCore>, storage: Storage) -> Result<Vault> {
+        let place = match &storage {
+            Storage::Memory => open_memory()?,
+            Storage::Directory(directory) => open_directory(directory)?,
+        };
+        let (catalog, log) = match &storage {
+            Storage::Memory => (None, None),
+            Storage::Directory(directory) => (
+                Some(directory.join("catalog.db")),
+                Some(directory.join("audit")),
+            ),
+        };
+        let engine = runtime.javascript.hash();
+        let recompile = |name: &str, source: &str| {
+            runtime
+                .javascript
+                .compile(&runtime.engine, name, &[name.to_string()], source)
+        };
+        Ok(Vault(Arc::new(VaultCore {
+            catalog: Arc::new(Catalog::open(catalog.as_deref(), &engine, &recompile)?),
+            log: Log::open(log.as_deref())?,
+            runtime: Arc::clone(runtime),
+            place,
+        })))
+    }
+
+    /// Opens a session of the vault's owner.
+    pub fn session(&self) -> Result<Session> {
+        self.session_as(OWNER)
+    }
+
+    /// Opens a session for a caller, whose name the audit log shows. Every session may
+    /// do what the owner may.
+    pub fn session_as(&self, caller: &str) -> Result<Session> {
+        Session::open(&self.0, caller)
+    }
+
+    /// Checks every entry of the audit log, and that each follows from the one before.
+    pub fn verify_audit_log(&self) -> Result<Verified> {
+        self.0.log.verify()
+    }
+}
+
+/// Checks an audit log that no process has open: `audit` in a vault's directory.
+pub fn verify_audit_log(directory: &Path) -> Result<Verified> {
+    audit::verify(directory)
+}
+
+impl VaultCore {
+    /// A new connection to the data, as every session has it.
+    pub(crate) fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = match &self.place {
+            Place::Memory { uri, .. } => open_database(uri)?,
+            Place::Directory { database, .. } => open_database(database)?,
+        };
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        for (option, value) in [
+            // "x" is a name and never a string.
+            (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+            (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+            (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+            (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        ] {
+            connection.set_db_config(option, value)?;
+        }
+        Ok(connection)
+    }
+
+    /// The function's component with what is granted now linked.
+    pub(crate) fn linked(&self, function: &Function) -> Result<InstancePre<Execution>> {
+        let RuntimeCore {
+            engine,
+            javascript,
+            linked,
+        } = &*self.runtime;
+        let capabilities = function.authority.capabilities();
+        match &function.code {
+            Code::JavaScript { .. } => linked.get(engine, javascript.hash(), capabilities, || {
+                javascript.component(engine)
+            }),
+            Code::Component { hash, .. } => linked.get(engine, *hash, capabilities, || {
+                engine.component(hash, || self.catalog.content(hash))
+            }),
+        }
+    }
+}
+
+impl Runtime {
+    /// A vault in memory, for tests and trials.
+    pub fn vault_in_memory(&self) -> Result<Vault> {
+        self.vault(Storage::Memory)
+    }
+}
+
+fn open_database(path: impl AsRef<Path>) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+}
+
+/// The database's name must be one that no other vault of this process has.
+fn open_memory() -> Result<Place> {
+    let mut random = [0; 16];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::new(SqlState::IO, "no randomness").with_cause(error))?;
+    let name = blake3::hash(&random).to_hex();
+    let uri = format!("file:/perihelion-{name}?vfs=memdb");
+    let anchor = open_database(&uri).map_err(Error::internal)?;
+    Ok(Place::Memory {
+        uri,
+        _anchor: Mutex::new(anchor),
+    })
+}
+
+fn open_directory(directory: &Path) -> Result<Place> {
+    let unusable = |error: std::io::Error| {
+        Error::new(
+            SqlState::IO,
+            format!(
+                "the data directory \"{}\" cannot be used: {}",
+                directory.display(),
+                error.kind()
+            ),
+        )
+        .with_cause(error)
+    };
+    make_directory(directory).map_err(unusable)?;
+    let lock = lock(directory)?;
+    check_format(directory, &lock)?;
+    Ok(Place::Directory {
+        database: directory.join("data.db"),
+        _lock: lock,
+    })
+}
+
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    #[expect(clippy::disallowed_methods, reason = "the vault's own directory")]
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+}
+
+/// The lock is the operating system's: it ends with the process, however that ends.
+fn lock(directory: &Path) -> Result<std::fs::File> {
+    let path = directory.join("format");
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| {
+        Error::new(SqlState::IO, "the data directory cannot be locked").with_cause(error)
+    })?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        Error::new(
+            SqlState::IN_USE,
+            format!("the data directory \"{}\" is in use", directory.display()),
+        )
+        .with_detail("one process at a time has it open")
+    })?;
+    Ok(file.into())
+}
+
+fn check_format(directory: &Path, mut file: &std::fs::File) -> Result<()> {
+    let broken = |error: std::io::Error| {
+        Error::new(SqlState::IO, "the data directory's format cannot be read").with_cause(error)
+    };
+    let mut text = String::new();
+    file.take(100).read_to_string(&mut text).map_err(broken)?;
+    match text.as_str() {
+        FORMAT => Ok(()),
+        "" => file
+            .write_all(FORMAT.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(broken),
+        other => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "\"{}\" has the format \"{}\"; this version reads \"{}\"",
+                directory.display(),
+                other.trim_end(),
+                FORMAT.trim_end()
+            ),
+        )),
+    }
+}
