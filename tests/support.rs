@@ -1,0 +1,152 @@
+//! What the tests share: one runtime, vaults on it, and the example guests as built
+//! by plain cargo.
+
+use perihelion::{Error, Outcome, Runtime, Session, Storage, Value, Vault};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The project's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
+}
+
+/// A file of the data that lies beside the project.
+pub(crate) fn shared_data(name: &str) -> PathBuf {
+    root().join("../shared/data").join(name)
+}
+
+/// The runtime of all tests. Compiled code is kept in the target directory.
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let cache = root().join("target/test-cache");
+        Runtime::builder().cache_directory(cache).build().unwrap()
+    })
+}
+
+/// A vault in memory.
+pub(crate) fn vault() -> Vault {
+    runtime().vault(Storage::Memory).unwrap()
+}
+
+/// A session on a vault of its own, in memory.
+pub(crate) fn session() -> Session {
+    vault().session().unwrap()
+}
+
+/// A session on a new vault with the table `users` and two rows.
+pub(crate) fn session_with_users() -> Session {
+    let mut session = session();
+    run(
+        &mut session,
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT);
+         INSERT INTO users VALUES (1, 'Ada', 'ada@example.com'), (2, 'Bob', 'bob@example.com');
+         CREATE TABLE secrets (id INTEGER PRIMARY KEY, value TEXT);
+         INSERT INTO secrets VALUES (1, 'CANARY-5f3a');",
+    );
+    session
+}
+
+/// Runs a script that must succeed, and returns what its last statement did.
+#[track_caller]
+pub(crate) fn run(session: &mut Session, script: &str) -> Outcome {
+    let mut last = Outcome::default();
+    match session.execute_script(script, |outcome| last = outcome) {
+        Ok(()) => last,
+        Err(error) => panic!("{error:?}\nin: {script}"),
+    }
+}
+
+/// Runs one statement that must fail with this SQLSTATE.
+#[track_caller]
+pub(crate) fn refuse(session: &mut Session, sql: &str, sqlstate: &str) -> Error {
+    match session.execute(sql) {
+        Ok(outcome) => panic!("{sql} succeeded: {outcome:?}"),
+        Err(error) => {
+            assert_eq!(error.sqlstate().as_str(), sqlstate, "{error:?}\nin: {sql}");
+            error
+        }
+    }
+}
+
+/// The single value of a query.
+#[track_caller]
+pub(crate) fn value(session: &mut Session, sql: &str) -> Value {
+    let outcome = run(session, sql);
+    assert_eq!(
+        (outcome.rows.len(), outcome.columns.len()),
+        (1, 1),
+        "{outcome:?}"
+    );
+    outcome.rows[0][0].clone()
+}
+
+/// The single value of a query, as text.
+#[track_caller]
+pub(crate) fn text(session: &mut Session, sql: &str) -> String {
+    match value(session, sql) {
+        Value::Text(text) => text,
+        Value::Integer(n) => n.to_string(),
+        Value::Real(x) => x.to_string(),
+        Value::Null => "NULL".to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The first column of a query, as text.
+#[track_caller]
+pub(crate) fn column(session: &mut Session, sql: &str) -> Vec<String> {
+    run(session, sql)
+        .rows
+        .into_iter()
+        .map(|row| match &row[0] {
+            Value::Text(text) => text.clone(),
+            Value::Integer(n) => n.to_string(),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+/// A guest of `guests/rust`, built by plain cargo: `shop_guest`, `bench_guest`, ….
+pub(crate) fn guest(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| {
+        let target = root().join("target/guests");
+        build_guests(&target, "wasm32-unknown-unknown", &[]);
+        target.join("wasm32-unknown-unknown/release")
+    });
+    directory.join(format!("{name}.wasm"))
+}
+
+/// The guest that imports WASI through Rust's standard library.
+pub(crate) fn wasi_guest() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| {
+        let target = root().join("target/guests");
+        build_guests(&target, "wasm32-wasip2", &["-p", "wasip2-guest"]);
+        target.join("wasm32-wasip2/release")
+    });
+    directory.join("wasip2_guest.wasm")
+}
+
+fn build_guests(target_directory: &Path, target: &str, more: &[&str]) {
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            target,
+            "--target-dir",
+        ])
+        .arg(target_directory)
+        .args(more)
+        .current_dir(root().join("guests/rust"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "the guests do not build for {target}");
+}
