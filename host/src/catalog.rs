@@ -37,6 +37,8 @@ pub(crate) struct NewFunction {
     pub(crate) strict: bool,
     pub(crate) signature: Signature,
     pub(crate) code: Code,
+    /// The names of a JavaScript entry point, best first.
+    pub(crate) entry_names: Vec<String>,
     /// What was uploaded: the JavaScript source, or the component.
     pub(crate) content: Arc<[u8]>,
 }
@@ -68,7 +70,7 @@ const SCHEMA: &str = "
         strict INTEGER NOT NULL,
         signature TEXT NOT NULL, -- JSON
         hash BLOB NOT NULL REFERENCES content(hash),
-        export TEXT, -- JSON; of a component
+        entry TEXT NOT NULL, -- JSON: a component's export, or the names in JavaScript
         bytecode BLOB, -- of JavaScript
         bytecode_engine BLOB, -- the engine that made it
         PRIMARY KEY(name, version)
@@ -85,7 +87,7 @@ const SCHEMA: &str = "
 ";
 
 /// Makes a JavaScript source's bytecode again, when the engine has changed.
-pub(crate) type Recompile<'r> = &'r dyn Fn(&str, &str) -> Result<Arc<[u8]>>;
+pub(crate) type Recompile<'r> = &'r dyn Fn(&str, &[String], &str) -> Result<Arc<[u8]>>;
 
 impl Catalog {
     /// Opens the file, or an empty catalog in memory.
@@ -345,7 +347,9 @@ impl Catalog {
     fn publish(&self, name: &str, make: impl FnOnce(u64) -> Option<Function>) -> Result<()> {
         let mut functions = self.functions.write().map_err(Error::internal)?;
         let version = self.version.load(Ordering::Acquire) + 1;
-        functions.changes.retain(|_, changed| changed != name);
+        if let Some(old) = functions.by_name.get(name).map(|old| old.changed_at) {
+            functions.changes.remove(&old);
+        }
         functions.changes.insert(version, name.to_string());
         match make(version) {
             Some(function) => functions
@@ -511,7 +515,7 @@ struct Stored {
     language: String,
     signature: String,
     hash: Vec<u8>,
-    export: Option<String>,
+    entry: String,
     bytecode: Option<Vec<u8>>,
     bytecode_engine: Option<Vec<u8>>,
 }
@@ -520,7 +524,7 @@ fn stored_functions(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
     connection
         .prepare(
             "SELECT f.name, f.version, f.enabled, v.strict, v.language, v.signature, v.hash,
-                    v.export, v.bytecode, v.bytecode_engine
+                    v.entry, v.bytecode, v.bytecode_engine
              FROM function f JOIN function_version v ON v.name = f.name AND v.version = f.version
              ORDER BY f.name",
         )?
@@ -533,7 +537,7 @@ fn stored_functions(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
                 language: row.get(4)?,
                 signature: row.get(5)?,
                 hash: row.get(6)?,
-                export: row.get(7)?,
+                entry: row.get(7)?,
                 bytecode: row.get(8)?,
                 bytecode_engine: row.get(9)?,
             })
@@ -579,8 +583,7 @@ impl Stored {
     }
 
     fn export_path(&self) -> Result<ExportPath> {
-        let export = self.export.as_deref().ok_or_else(|| damaged(&self.name))?;
-        serde_json::from_str(export).map_err(|error| damaged(&self.name).with_cause(error))
+        serde_json::from_str(&self.entry).map_err(|error| damaged(&self.name).with_cause(error))
     }
 
     /// Bytecode fits only the engine that made it.
@@ -606,7 +609,16 @@ impl Stored {
         let source = source
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| damaged(&self.name))?;
-        let bytecode = recompile(&self.name, &source)?;
+        let names: Vec<String> = serde_json::from_str(&self.entry)
+            .map_err(|error| damaged(&self.name).with_cause(error))?;
+        let bytecode = match recompile(&self.name, &names, &source) {
+            Ok(bytecode) => bytecode,
+            Err(error) => {
+                // The other functions must stay usable; this one says so when called.
+                tracing::error!(function = self.name, ?error, "a function does not compile");
+                return Ok(Arc::from([]));
+            }
+        };
         connection
             .execute(
                 "UPDATE function_version SET bytecode = ?, bytecode_engine = ?
@@ -629,12 +641,17 @@ fn insert(
         [&new.name],
         |row| row.get(0),
     )?;
-    let (language, hash, export, bytecode) = match &new.code {
+    let (language, hash, entry, bytecode) = match &new.code {
         Code::JavaScript {
             bytecode,
             source_hash,
-        } => ("javascript", source_hash, None, Some(&bytecode[..])),
-        Code::Component { hash, export } => ("wasm", hash, Some(to_json(export)?), None),
+        } => (
+            "javascript",
+            source_hash,
+            to_json(&new.entry_names)?,
+            Some(&bytecode[..]),
+        ),
+        Code::Component { hash, export } => ("wasm", hash, to_json(export)?, None),
     };
     transaction.execute(
         "INSERT OR IGNORE INTO content VALUES (?, ?)",
@@ -654,7 +671,7 @@ fn insert(
             new.strict,
             to_json(&new.signature)?,
             &hash[..],
-            export,
+            entry,
             bytecode,
             bytecode.map(|_| &engine[..]),
         ],

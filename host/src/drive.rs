@@ -2,28 +2,36 @@
 
 use crate::execution::meter::Meter;
 use crate::limits::Exceeded;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// Polls until the future is done or a limit is reached. A future that is given up is
-/// dropped, which unwinds the guest's stack.
-pub(crate) fn drive<F: Future>(future: F, meter: &Meter) -> Result<F::Output, Exceeded> {
-    drive_with(future, meter, || {})
+/// Why a future was given up. Dropping it unwinds the guest's stack.
+pub(crate) enum Stopped {
+    Limit(Exceeded),
+    /// A host function panicked: a bug of ours, which must end this call only.
+    Panic(String),
 }
 
-/// The same, and calls `on_yield` whenever the guest has run for a while.
-pub(crate) fn drive_with<F: Future>(
-    future: F,
-    meter: &Meter,
-    mut on_yield: impl FnMut(),
-) -> Result<F::Output, Exceeded> {
+/// Polls until the future is done, a limit is reached, or the host panics.
+pub(crate) fn drive<F: Future>(future: F, meter: &Meter) -> Result<F::Output, Stopped> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {
-        match future.as_mut().poll(&mut context) {
+        // Nothing that the panic may have left half done is used again: the store is
+        // dropped with the future.
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        match polled.map_err(|panic| Stopped::Panic(message(&*panic)))? {
             Poll::Ready(output) => return Ok(output),
-            Poll::Pending => meter.check()?,
+            Poll::Pending => meter.check().map_err(Stopped::Limit)?,
         }
-        on_yield();
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text.to_string(),
+        (_, Some(text)) => text.clone(),
+        _ => "a panic without a message".to_string(),
     }
 }

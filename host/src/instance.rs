@@ -4,7 +4,7 @@
 use crate::bindings::JavascriptEngine;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::component::{self, convert};
-use crate::drive::drive;
+use crate::drive::{Stopped, drive};
 use crate::engine::FUEL_BETWEEN_CHECKS;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{Cost, Meter};
@@ -112,9 +112,9 @@ impl Running {
             .map_err(|ending| self.explain(ending))
     }
 
-    /// Appends what was recorded until now: an effect follows.
-    pub(crate) fn before_effect(&mut self) -> Result<()> {
-        self.store.data_mut().recorder.before_effect()
+    /// Appends what was recorded until now, if a commit of its writes follows.
+    pub(crate) fn before_commit(&mut self) -> Result<()> {
+        self.store.data_mut().recorder.before_commit()
     }
 
     /// Records the end. Returns the error to report: the given one, or the log's.
@@ -151,6 +151,11 @@ impl Running {
                         .map(Guest::Component)
                         .map(Ok),
                     Code::JavaScript { bytecode, .. } => {
+                        if bytecode.is_empty() {
+                            return Err(wasmtime::Error::msg(
+                                "its source does not compile with this engine",
+                            ));
+                        }
                         let engine = JavascriptEngine::new(&mut *store, &instance)?;
                         let loaded = engine
                             .heliosdb_host_javascript()
@@ -279,6 +284,7 @@ impl Running {
                 allowed: limits::STACK_BYTES,
                 observed: None,
             };
+            self.meter.note(exceeded);
             return exceeded.into_error(&self.function.name);
         }
         let source = match &self.function.code {
@@ -299,11 +305,14 @@ impl Running {
     }
 
     /// Sorts out how a drive ended: with an output, over a limit, or by a trap.
-    fn settle<T>(&self, driven: Result<wasmtime::Result<T>, Exceeded>) -> Result<T, Ending> {
+    fn settle<T>(&self, driven: Result<wasmtime::Result<T>, Stopped>) -> Result<T, Ending> {
         match driven {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(trap)) => Err(self.trapped(&trap)),
-            Err(exceeded) => Err(Ending::Limit(exceeded)),
+            Err(Stopped::Limit(exceeded)) => Err(Ending::Limit(exceeded)),
+            Err(Stopped::Panic(cause)) => Err(Ending::Error(
+                guest_failed(&self.function.name, "the host could not serve it").with_cause(cause),
+            )),
         }
     }
 
@@ -324,6 +333,11 @@ impl Running {
         match trap.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => limit(Limit::Instructions, limits::DEFAULT.instructions),
             Some(Trap::StackOverflow) => limit(Limit::Stack, limits::STACK_BYTES),
+            // The JavaScript engine's own stack lies at the beginning of its memory: a
+            // recursion that it does not count itself runs out of it.
+            Some(Trap::MemoryOutOfBounds) if self.function.language() == "javascript" => {
+                limit(Limit::Stack, limits::STACK_BYTES)
+            }
             _ => Ending::Error(self.guest_trapped(trap)),
         }
     }

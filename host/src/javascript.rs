@@ -3,7 +3,7 @@
 
 use crate::bindings::JavascriptEngine;
 use crate::bindings::exports::heliosdb::host::javascript::Exception;
-use crate::drive::drive;
+use crate::drive::{Stopped, drive};
 use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{MemoryMeter, Meter};
@@ -96,7 +96,10 @@ impl JavaScript {
                     None => trap.root_cause().to_string(),
                 },
             )),
-            Err(exceeded) => Err(compilation_ended(function).with_detail(exceeded.to_string())),
+            Err(Stopped::Limit(exceeded)) => {
+                Err(compilation_ended(function).with_detail(exceeded.to_string()))
+            }
+            Err(Stopped::Panic(cause)) => Err(Error::internal(cause)),
         }
     }
 

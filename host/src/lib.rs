@@ -63,7 +63,6 @@ pub use capability::{Capability, Grant};
 pub use component::{Inspection, inspect};
 pub use database::grant::TablePattern;
 pub use error::{Error, Result, SqlState};
-pub use limits::{Limit, Limits};
 pub use runtime::{Builder, Runtime};
 pub use session::{Notice, Outcome, Session, Severity};
 pub use statement::{Statements, is_complete, split};

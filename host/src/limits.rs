@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// A bound that ends the call when it is reached, and that no guest can catch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// All memories and tables of a call together, in bytes.
     Memory,
     /// CPU time of the call's thread, guest and host work.
@@ -24,19 +24,19 @@ pub enum Limit {
 
 /// What one execution may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// All memories and tables of the call together.
-    pub memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
     /// CPU time of the call's thread, guest and host work.
-    pub cpu_time: Duration,
+    pub(crate) cpu_time: Duration,
     /// Time on the clock.
-    pub wall_time: Duration,
+    pub(crate) wall_time: Duration,
     /// WebAssembly instructions.
-    pub instructions: u64,
+    pub(crate) instructions: u64,
 }
 
 /// The limits of every function in this version (requirements D1, policy MINIMAL).
-pub const DEFAULT: Limits = Limits {
+pub(crate) const DEFAULT: Limits = Limits {
     memory_bytes: 16 << 20,
     cpu_time: Duration::from_secs(5),
     wall_time: Duration::from_secs(10),
@@ -52,7 +52,7 @@ pub(crate) const COMPILATION: Limits = Limits {
 };
 
 /// The stack of a guest.
-pub const STACK_BYTES: u64 = 2 << 20;
+pub(crate) const STACK_BYTES: u64 = 2 << 20;
 
 /// The largest linear memory that the pool has room for.
 pub(crate) const MEMORY_BYTES_MAX: u64 = 128 << 20;
@@ -83,7 +83,7 @@ pub(crate) const COMPONENT_BYTES_MAX: usize = 32 << 20;
 
 impl Limit {
     /// The name in errors and in the audit log.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Limit::Memory => "memory",
             Limit::CpuTime => "cpu time",
@@ -114,34 +114,38 @@ pub(crate) struct Exceeded {
 }
 
 impl Exceeded {
+    /// The error of the call that it ended.
     pub(crate) fn into_error(self, function: &str) -> Error {
-        let detail = match self.observed {
-            Some(observed) => {
-                format!(
-                    "{} limit: {} needed",
-                    self.limit.name(),
-                    quantity(self.limit, observed)
-                )
-            }
-            None => format!("{} limit", self.limit.name()),
-        };
         Error::new(
             self.limit.sqlstate(),
             format!("function \"{function}\" was ended: {self}"),
         )
-        .with_detail(detail)
+        .with_detail(format!("the limit is \"{}\"", self.limit.name()))
     }
 }
 
+/// `cpu time limit of 5 s reached (5.001 s used)`
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Exceeded { limit, allowed, .. } = *self;
+        let Exceeded {
+            limit,
+            allowed,
+            observed,
+        } = *self;
         write!(
             f,
             "{} limit of {} reached",
             limit.name(),
             quantity(limit, allowed)
-        )
+        )?;
+        let verb = match limit {
+            Limit::CpuTime | Limit::WallTime => "used",
+            _ => "needed",
+        };
+        match observed {
+            Some(observed) => write!(f, " ({} {verb})", quantity(limit, observed)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -69,10 +69,10 @@ impl Vault {
             ),
         };
         let engine = runtime.javascript.hash();
-        let recompile = |name: &str, source: &str| {
+        let recompile = |name: &str, names: &[String], source: &str| {
             runtime
                 .javascript
-                .compile(&runtime.engine, name, &[name.to_string()], source)
+                .compile(&runtime.engine, name, names, source)
         };
         Ok(Vault(Arc::new(VaultCore {
             catalog: Arc::new(Catalog::open(catalog.as_deref(), &engine, &recompile)?),

@@ -284,6 +284,7 @@ impl State {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "one thread for each open log")]
 fn spawn_syncer(shared: &Arc<Shared>) -> Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     std::thread::Builder::new()

@@ -81,6 +81,7 @@ impl Place {
     }
 
     /// Makes the segment that continues `position`; it is on disk when this returns.
+    #[expect(clippy::disallowed_methods, reason = "the log's own files")]
     pub(super) fn create(&self, position: Position) -> io::Result<(Segment, Arc<File>)> {
         let first_seq = position.seq + 1;
         let (file, path) = match self {
@@ -133,6 +134,7 @@ impl Segment {
     }
 
     /// Opens it for appending.
+    #[expect(clippy::disallowed_methods, reason = "the log's own files")]
     pub(super) fn open_append(&self) -> io::Result<Arc<File>> {
         match &self.source {
             Source::Path(path) => OpenOptions::new()
@@ -146,6 +148,7 @@ impl Segment {
 
     /// Reads the header, and then the frames up to `end` or the end of the file.
     /// None if the file ends within its header.
+    #[expect(clippy::disallowed_methods, reason = "the log's own files")]
     pub(super) fn read(&self, end: Option<u64>) -> Result<Option<(Position, Reader)>> {
         let file = match &self.source {
             Source::Path(path) => Arc::new(File::open(path).map_err(unreadable)?),
@@ -166,6 +169,7 @@ impl Segment {
     }
 
     /// Removes the file of a segment that never came to hold an entry.
+    #[expect(clippy::disallowed_methods, reason = "the log's own files")]
     pub(super) fn remove(&self) -> io::Result<()> {
         match &self.source {
             Source::Path(path) => std::fs::remove_file(path),
@@ -202,6 +206,7 @@ impl Segment {
 }
 
 /// The segments of a directory, in order. Other files in it are not the log's.
+#[expect(clippy::disallowed_methods, reason = "the log's own files")]
 pub(super) fn list(directory: &Path) -> Result<Vec<Segment>> {
     let mut segments = Vec::new();
     for file in std::fs::read_dir(directory).map_err(unreadable)? {
@@ -252,6 +257,7 @@ fn header(position: Position) -> Vec<u8> {
     bytes
 }
 
+#[expect(clippy::disallowed_methods, reason = "the log's own directory")]
 fn open_directory(path: &Path) -> io::Result<File> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {

@@ -270,9 +270,11 @@ impl Database {
     /// looks for it.
     pub(crate) fn schemas_of(&self, table: &str) -> Result<Vec<String>, Failure> {
         self.gate.as_host(|| {
-            let (statement, _) = self
-                .handle
-                .prepare("SELECT schema FROM pragma_table_list WHERE name = ?1 COLLATE NOCASE")?;
+            let (statement, _) = self.handle.prepare(
+                "SELECT schema FROM pragma_table_list WHERE name = ?1 COLLATE NOCASE
+                 UNION
+                 SELECT 'main' FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE",
+            )?;
             let mut schemas = Vec::new();
             if let Some(mut statement) = statement {
                 statement.bind(0, Bound::Text(table))?;

@@ -198,7 +198,7 @@ impl Execution {
         checked: &mut Checked,
         params: &[wit::Value],
     ) -> Result<(Rows, u64), Outcome> {
-        let expected = checked.statement.parameters();
+        let expected = checked.statement.values_needed().map_err(invalid)?;
         if params.len() != expected {
             return Err(invalid(&format!(
                 "the statement has {expected} parameters and {} values were given",
@@ -278,7 +278,9 @@ impl Execution {
 
     /// The schemas that a table may be in. SQLite does not say for a statement that
     /// reads no column: then it is the first schema with such a table, and any other
-    /// that the statement could mean because it has that schema's name in it.
+    /// that the statement could mean because it has that schema's name in it. With no
+    /// such table anywhere it is a name that the statement itself gives (a CTE), or
+    /// a module that acts as a table.
     fn schemas(&self, table: &Table, sql: &str) -> Result<Vec<String>, Outcome> {
         if let Some(schema) = &table.schema {
             return Ok(vec![schema.clone()]);
@@ -293,9 +295,6 @@ impl Execution {
         schemas.retain(|schema| {
             std::mem::take(&mut first) || table.indirect || text.contains(schema.as_str())
         });
-        if schemas.is_empty() {
-            schemas.push(grant::DEFAULT_SCHEMA.to_string());
-        }
         Ok(schemas)
     }
 

@@ -19,7 +19,8 @@ pub(crate) struct Handle(AtomicPtr<ffi::sqlite3>);
 pub(crate) struct Statement {
     raw: NonNull<ffi::sqlite3_stmt>,
     columns: Vec<String>,
-    parameters: usize,
+    /// For each parameter of SQLite's, the number of its value.
+    parameters: Parameters,
     read_only: bool,
 }
 
@@ -27,6 +28,16 @@ pub(crate) struct Statement {
 // everything that reaches SQLite) and its connection moves along with it: both belong
 // to one session, which is used through `&mut` only.
 unsafe impl Send for Statement {}
+
+/// Which value each parameter of a statement takes.
+enum Parameters {
+    /// `?`: the parameter's own place.
+    Positional(usize),
+    /// `$1`, `?1`: the number in its name, less one. To SQLite `$1` is a name like any
+    /// other, and its place is where it stands first.
+    Numbered(Vec<usize>),
+    Unusable(String),
+}
 
 /// What SQLite reported.
 #[derive(Debug, Clone)]
@@ -162,7 +173,7 @@ impl Statement {
             Statement {
                 raw,
                 columns,
-                parameters: ffi::sqlite3_bind_parameter_count(raw.as_ptr()) as usize,
+                parameters: Parameters::of(raw),
                 read_only: ffi::sqlite3_stmt_readonly(raw.as_ptr()) != 0,
             }
         }
@@ -172,8 +183,15 @@ impl Statement {
         &self.columns
     }
 
-    pub(crate) fn parameters(&self) -> usize {
-        self.parameters
+    /// How many values it takes, or why it takes none.
+    pub(crate) fn values_needed(&self) -> Result<usize, &str> {
+        match &self.parameters {
+            Parameters::Positional(count) => Ok(*count),
+            Parameters::Numbered(numbers) => {
+                Ok(numbers.iter().map(|number| number + 1).max().unwrap_or(0))
+            }
+            Parameters::Unusable(why) => Err(why),
+        }
     }
 
     /// Whether it changes nothing itself. Functions that it calls may.
@@ -181,8 +199,19 @@ impl Statement {
         self.read_only
     }
 
-    /// Binds the parameter with this index, counted from 0. The value is copied.
-    pub(crate) fn bind(&mut self, index: usize, value: Bound<'_>) -> Result<(), Failure> {
+    /// Binds the value with this number, counted from 0, to its parameters. It is
+    /// copied.
+    pub(crate) fn bind(&mut self, number: usize, value: Bound<'_>) -> Result<(), Failure> {
+        match &self.parameters {
+            Parameters::Positional(_) => self.bind_parameter(number, value),
+            Parameters::Unusable(_) => Ok(()),
+            Parameters::Numbered(numbers) => (0..numbers.len())
+                .filter(|index| numbers[*index] == number)
+                .try_for_each(|index| self.bind_parameter(index, value)),
+        }
+    }
+
+    fn bind_parameter(&self, index: usize, value: Bound<'_>) -> Result<(), Failure> {
         let statement = self.raw.as_ptr();
         let index = index as c_int + 1;
         // SAFETY: SQLITE_TRANSIENT makes SQLite copy text and blobs before it returns;
@@ -275,6 +304,37 @@ impl Statement {
                 code,
                 message: "no connection".to_string(),
             },
+        }
+    }
+}
+
+impl Parameters {
+    fn of(statement: NonNull<ffi::sqlite3_stmt>) -> Parameters {
+        // SAFETY: the statement is open; a name is NUL-terminated and copied at once.
+        let names: Vec<Option<String>> = unsafe {
+            (1..=ffi::sqlite3_bind_parameter_count(statement.as_ptr()))
+                .map(|index| {
+                    let name = ffi::sqlite3_bind_parameter_name(statement.as_ptr(), index);
+                    (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+                })
+                .collect()
+        };
+        if names.iter().all(Option::is_none) {
+            return Parameters::Positional(names.len());
+        }
+        let numbers = names.iter().map(|name| {
+            let name = name.as_deref().ok_or("\"?\" beside numbered parameters")?;
+            let digits = name.strip_prefix(['$', '?']).unwrap_or("");
+            match digits.parse::<u16>() {
+                Ok(number @ 1..) => Ok(usize::from(number) - 1),
+                _ => Err(name),
+            }
+        });
+        match numbers.collect::<Result<Vec<usize>, &str>>() {
+            Ok(numbers) => Parameters::Numbered(numbers),
+            Err(name) => Parameters::Unusable(format!(
+                "a parameter is \"?\", or \"$1\" by its number, but not {name}"
+            )),
         }
     }
 }

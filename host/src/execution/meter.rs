@@ -16,15 +16,15 @@ pub(crate) struct Meter {
 
 /// What an execution cost.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// WebAssembly instructions, as wasmtime's fuel counts them.
-    pub instructions: u64,
+    pub(crate) instructions: u64,
     /// CPU time of the thread, guest and host work.
-    pub cpu_time: Duration,
+    pub(crate) cpu_time: Duration,
     /// Time on the clock.
-    pub wall_time: Duration,
+    pub(crate) wall_time: Duration,
     /// The most that memories and tables had together.
-    pub memory_bytes_peak: u64,
+    pub(crate) memory_bytes_peak: u64,
 }
 
 impl Meter {
@@ -69,10 +69,6 @@ impl Meter {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .get_or_insert(exceeded);
-    }
-
-    pub(crate) fn wall_time_left(&self) -> Duration {
-        self.limits.wall_time.saturating_sub(self.started.elapsed())
     }
 
     pub(crate) fn wall_time(&self) -> Duration {

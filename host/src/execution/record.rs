@@ -9,7 +9,7 @@ use crate::limits::Exceeded;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Gathers an execution's entries and appends them: before an effect, and at the end.
+/// Gathers an execution's entries and appends them: before its commit, and at the end.
 pub(crate) struct Recorder {
     log: Arc<Log>,
     execution_id: ExecutionId,
@@ -19,6 +19,7 @@ pub(crate) struct Recorder {
     checks: Vec<Check>,
     reads: Vec<Read>,
     denials: u64,
+    has_written: bool,
     /// An effect outside the call, or a denial: the log must be on disk first.
     must_sync: bool,
     pub(crate) invocations: u64,
@@ -65,6 +66,7 @@ impl Recorder {
             checks: Vec::new(),
             reads: Vec::new(),
             denials: 0,
+            has_written: false,
             must_sync: false,
             invocations: 0,
         };
@@ -138,6 +140,7 @@ impl Recorder {
 
     /// A writing statement ran; it takes effect with the commit.
     pub(crate) fn wrote(&mut self, statement: &StatementSummary, rows: u64) -> Result<()> {
+        self.has_written = true;
         self.must_sync = true;
         self.operation(statement, 1, rows);
         if self.batch.len() >= BATCH_ENTRIES_MAX {
@@ -146,20 +149,14 @@ impl Recorder {
         Ok(())
     }
 
-    /// Appends what there is, on disk if it must be: an effect follows.
-    pub(crate) fn before_effect(&mut self) -> Result<()> {
-        self.record_reads();
-        self.append()
-    }
-
-    /// Appends the start of a call that takes its time, so that the log shows it.
-    pub(crate) fn while_running(&mut self) -> Result<()> {
-        if self.batch.is_empty() {
+    /// Appends what there is, on disk, if the call has written: the commit that
+    /// follows is its effect.
+    pub(crate) fn before_commit(&mut self) -> Result<()> {
+        if !self.has_written {
             return Ok(());
         }
-        self.log
-            .append(&mut self.batch, Durability::Written)
-            .map(drop)
+        self.record_reads();
+        self.append()
     }
 
     /// Records the end. The result may be released if this succeeds.

@@ -85,7 +85,7 @@ impl SessionCore {
         self.scope()
             .running
             .values_mut()
-            .try_for_each(Running::before_effect)
+            .try_for_each(Running::before_commit)
     }
 
     /// Ends the statement's executions. `error` is what it failed with, if it did;

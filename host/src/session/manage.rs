@@ -140,6 +140,7 @@ impl Session {
                 bytecode,
                 source_hash: *blake3::hash(&content).as_bytes(),
             },
+            entry_names: names,
             content,
         })
     }
@@ -174,6 +175,7 @@ impl Session {
                 hash,
                 export: export.clone(),
             },
+            entry_names: Vec::new(),
             content,
         })
     }

@@ -156,7 +156,7 @@ impl Session {
         let result = running.invoke(&arguments);
         let committed = match &result {
             Ok(_) => running
-                .before_effect()
+                .before_commit()
                 .and_then(|()| self.core.database.commit_unit()),
             Err(_) => Ok(()),
         };
@@ -269,12 +269,14 @@ fn run_statement(
     command: String,
     params: &[Value],
 ) -> Result<Outcome> {
-    if params.len() != statement.parameters() {
+    let expected = statement
+        .values_needed()
+        .map_err(|why| Error::new(SqlState::SYNTAX, why))?;
+    if params.len() != expected {
         return Err(Error::new(
             SqlState::SYNTAX,
             format!(
-                "the statement has {} parameters and {} values were given",
-                statement.parameters(),
+                "the statement has {expected} parameters and {} values were given",
                 params.len()
             ),
         ));
