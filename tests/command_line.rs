@@ -114,8 +114,7 @@ fn statements_and_files_run_in_the_order_given() {
 
 #[test]
 fn an_error_in_a_file_names_its_line() {
-    let text = "-- a;\nSELECT $$\n"; // A dollar-quoted body would go on.
-    let (_directory, path) = script(text);
+    let (_directory, path) = script("-- a;\nSELECT $$\n");
     let output = run(&["sql", "-f", &path]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -131,6 +130,14 @@ fn an_error_in_a_file_names_its_line() {
         format!("{path}:4: ERROR:  42P01: no such table: c\n")
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_stands_before_a_line_that_is_not_utf8_runs() {
+    let (_directory, path) = script("");
+    std::fs::write(&path, b"CREATE TABLE t (a);\nSELECT '\xff';\n").unwrap();
+    let error = format!("{path}:2: ERROR:  the line is not UTF-8\n");
+    check(&["sql", "-f", &path], 1, "CREATE TABLE\n", &error);
 }
 
 #[test]
@@ -187,7 +194,7 @@ fn a_refusal_can_be_pasted() {
 #[test]
 fn d19_json_is_one_object_a_statement() {
     let sql = "CREATE TABLE t (a); INSERT INTO t VALUES (9007199254740993), (NULL);
-        SELECT a, x'0102' AS b, 9e999 AS c FROM t; SELECT nothing FROM t; SELECT 1";
+        SELECT a, x'0102' AS b, 9e999 AS c FROM t; SELECT missing FROM t; SELECT 1";
     let output = run(&["sql", "--json", "-c", sql]);
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stderr.is_empty());
@@ -202,7 +209,7 @@ fn d19_json_is_one_object_a_statement() {
                 "rows": [[9007199254740993_i64, "AQI=", "Infinity"], [null, "AQI=", "Infinity"]],
                 "notices": [],
             }),
-            json!({"error": {"sqlstate": "42703", "message": "no such column: nothing"}}),
+            json!({"error": {"sqlstate": "42703", "message": "no such column: missing"}}),
         ]
     );
 }

@@ -111,13 +111,6 @@ pub(crate) fn parse(text: &str) -> Result<Statement> {
     }))
 }
 
-/// The one statement of a text that goes to the database as it is, as a guest's does.
-pub(crate) fn single(text: &str) -> Result<&str> {
-    let range = split::one(text)?;
-    refuse_dollar_quotes(&text[..range.end])?;
-    Ok(&text[range])
-}
-
 /// SQLite has no dollar-quoted strings: it would take `$$;` for a parameter and the
 /// end of a statement, so that what is one statement here would be two there.
 fn refuse_dollar_quotes(text: &str) -> Result<()> {
@@ -249,7 +242,7 @@ mod tests {
     fn comments_and_the_semicolon_around_a_statement_are_no_part_of_it() {
         let around = parse("\n-- a\n SELECT /* b */ 1 /* c */ ; -- d").unwrap();
         assert_eq!(around, parse("SELECT /* b */ 1").unwrap());
-        assert_eq!(single(" ;SELECT 1;; ").unwrap(), "SELECT 1");
+        assert_eq!(parse(" ;SELECT 1;; ").unwrap(), parse("SELECT 1").unwrap());
     }
 
     #[test]
@@ -275,7 +268,7 @@ mod tests {
             ),
             ("SELECT 1\0", S::BAD_TEXT, "NUL character at 1:9"),
         ]);
-        let error = single("SELECT 1;\n DROP TABLE t").unwrap_err();
+        let error = parse("SELECT 1;\n DROP TABLE t").unwrap_err();
         assert_eq!(error.context(), Some("LINE 2:  DROP TABLE t\n         ^"));
     }
 
@@ -290,9 +283,8 @@ mod tests {
             let error = parse(text).expect_err(text);
             assert_eq!(error.sqlstate(), SqlState::SYNTAX);
             assert!(error.message().contains("body of a function"), "{error:?}");
-            assert!(single(text).is_err());
         }
         let text = "SELECT :a('), 1; DROP TABLE t; SELECT '";
-        assert!(single(text).is_err());
+        assert!(parse(text).is_err());
     }
 }

@@ -1,0 +1,69 @@
+//! Where things lie besides the data: compiled code and the prompt's history. The only
+//! file that reads the environment.
+
+use crate::output;
+use perihelion::{Result, Runtime, Storage, Vault};
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Opens the database in a directory, or one in memory.
+pub(crate) fn open_vault(data: Option<&Path>) -> Result<Vault> {
+    let storage = match data {
+        Some(directory) => Storage::Directory(directory.to_path_buf()),
+        None => Storage::Memory,
+    };
+    runtime(data)?.vault(storage)
+}
+
+/// The engine, with a directory for compiled code if there can be one. One that was
+/// named must work; any other is a help that one can do without.
+fn runtime(data: Option<&Path>) -> Result<Runtime> {
+    if let Some(directory) = named("PERIHELION_CACHE") {
+        return Runtime::builder().cache_directory(directory).build();
+    }
+    let Some(directory) = default_cache(data) else {
+        return Runtime::builder().build();
+    };
+    match Runtime::builder().cache_directory(&directory).build() {
+        Ok(runtime) => Ok(runtime),
+        Err(error) => {
+            output::warn(&format!(
+                "{} ({}); what is compiled now is compiled again next time",
+                error.message(),
+                error.cause().unwrap_or("no cause is known"),
+            ));
+            Runtime::builder().build()
+        }
+    }
+}
+
+/// The file of the statements that were typed, if there is a place for it.
+pub(crate) fn history() -> Option<PathBuf> {
+    let state = absolute("XDG_STATE_HOME").or_else(|| home(".local/state"))?;
+    Some(state.join("perihelion/history"))
+}
+
+fn default_cache(data: Option<&Path>) -> Option<PathBuf> {
+    match data {
+        Some(directory) => Some(directory.join("cache")),
+        None => {
+            let caches = absolute("XDG_CACHE_HOME").or_else(|| home(".cache"))?;
+            Some(caches.join("perihelion"))
+        }
+    }
+}
+
+fn home(below: &str) -> Option<PathBuf> {
+    Some(absolute("HOME")?.join(below))
+}
+
+/// The XDG rules: a path that is not absolute counts as none.
+fn absolute(variable: &str) -> Option<PathBuf> {
+    named(variable).filter(|path| path.is_absolute())
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
