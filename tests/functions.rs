@@ -45,7 +45,7 @@ fn h9_a_read_grant_opens_its_table_and_no_other() {
         refused.message(),
         "permission denied: function \"user_lookup\" may not read table \"users\""
     );
-    assert_eq!(refused.detail(), Some("its grants are none"));
+    assert_eq!(refused.detail(), Some("it has no grants"));
     assert_eq!(
         refused.hint(),
         Some("ALTER FUNCTION user_lookup GRANT CAPABILITY DATABASE_READ('users');")
@@ -165,4 +165,39 @@ fn a_component_of_the_wasi_target_runs() {
         value(&mut session, "SELECT json_array_length(words('a b  c'))"),
         Value::Integer(3)
     );
+}
+
+#[test]
+fn a_component_of_plain_wit_bindgen_runs() {
+    let mut session = session();
+    let path = guest("plain_guest");
+    run(
+        &mut session,
+        &format!(
+            "CREATE FUNCTION greet LANGUAGE wasm AS '{0}';
+             CREATE FUNCTION artists LANGUAGE wasm AS '{0}';
+             CREATE TABLE Artist (ArtistId INTEGER PRIMARY KEY, Name TEXT);
+             INSERT INTO Artist VALUES (1, 'AC/DC'), (2, 'Accept');",
+            path.display()
+        ),
+    );
+    assert!(text(&mut session, "SELECT greet('Ada')").contains("Ada"));
+    let error = refuse(&mut session, "SELECT artists()", "42501");
+    run(&mut session, error.hint().unwrap());
+    assert_eq!(value(&mut session, "SELECT artists()"), Value::Integer(2));
+}
+
+#[test]
+fn h41_h54_a_grant_on_everything_is_warned_of() {
+    let mut session = session();
+    run(
+        &mut session,
+        "CREATE FUNCTION f() LANGUAGE javascript AS $$ function f() {} $$",
+    );
+    let outcome = run(
+        &mut session,
+        "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('*')",
+    );
+    assert_eq!(outcome.notices.len(), 1);
+    assert_eq!(outcome.notices[0].severity.name(), "WARNING");
 }

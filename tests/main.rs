@@ -1,8 +1,12 @@
 //! Every integration test: real vaults, real SQLite files, real guests. One binary,
 //! which shares one runtime, so that the JavaScript engine is compiled once.
 
+mod audit;
 mod capabilities;
+mod cargo_component;
 mod command_line;
+mod compiled_code;
+mod database;
 mod documents;
 mod functions;
 mod input;

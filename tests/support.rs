@@ -14,11 +14,6 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// A file of the data that lies beside the project.
-pub(crate) fn shared_data(name: &str) -> PathBuf {
-    root().join("../shared/data").join(name)
-}
-
 /// The runtime of all tests. Compiled code is kept in the target directory.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();

@@ -96,6 +96,7 @@ impl Catalog {
         engine: &ContentHash,
         recompile: Recompile<'_>,
     ) -> Result<Catalog> {
+        #[expect(clippy::disallowed_methods, reason = "the catalog's own file")]
         let mut connection = match path {
             Some(path) => Connection::open(path),
             None => Connection::open_in_memory(),
@@ -406,7 +407,7 @@ fn no_such_grant(name: &str, grant: &Grant, authority: &Authority) -> Error {
         SqlState::INVALID_VALUE,
         format!("function \"{name}\" has no grant {grant}"),
     )
-    .with_detail(format!("its grants are {}", authority.describe()))
+    .with_detail(authority.describe())
     .with_hint(format!(
         "REVOKE removes exactly that grant; to subtract it from a wider one: \
              ALTER FUNCTION {name} DENY CAPABILITY {grant};"

@@ -91,20 +91,19 @@ impl Authority {
         )
     }
 
-    /// For a DETAIL line: `DATABASE_READ('users'), TIME_ACCESS`, or `none`.
+    /// For a DETAIL line: `its grants are DATABASE_READ('users'), TIME_ACCESS`.
     pub(crate) fn describe(&self) -> String {
         let list = |grants: &[Grant]| {
-            grants
-                .iter()
-                .map(Grant::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
+            let names: Vec<String> = grants.iter().map(Grant::to_string).collect();
+            names.join(", ")
         };
-        match (self.grants.is_empty(), self.denials.is_empty()) {
-            (true, true) => "none".to_string(),
-            (false, true) => list(&self.grants),
-            (true, false) => format!("none, less {}", list(&self.denials)),
-            (false, false) => format!("{}, less {}", list(&self.grants), list(&self.denials)),
+        let grants = match self.grants.is_empty() {
+            true => "it has no grants".to_string(),
+            false => format!("its grants are {}", list(&self.grants)),
+        };
+        match self.denials.is_empty() {
+            true => grants,
+            false => format!("{grants}, less {}", list(&self.denials)),
         }
     }
 }

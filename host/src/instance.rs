@@ -72,7 +72,7 @@ impl Running {
             Ok(guest) => running.guest = guest,
             Err(ending) => {
                 let error = running.explain(ending);
-                return Err(running.finish(Some(error)).unwrap_or_else(|| unexplained()));
+                return Err(running.finish(Some(error)).unwrap_or_else(unexplained));
             }
         }
         Ok(running)

@@ -52,7 +52,9 @@ impl JavaScript {
     }
 
     pub(crate) fn component(&self, engine: &Engine) -> Result<Component> {
-        engine.component(&self.hash, || Ok(Arc::from(ENGINE)))
+        engine.component(&self.hash, "the JavaScript engine", || {
+            Ok(Arc::from(ENGINE))
+        })
     }
 
     /// Compiles a source. `names` are the entry point's names, best first.
@@ -213,10 +215,11 @@ fn code_frame(source: &str, line: usize, column: usize) -> Option<String> {
     let wanted = lines.get(index)?;
     let width = line.to_string().len();
     let mut text = String::new();
-    for shown in index.saturating_sub(FRAME_LINES)..=index {
-        let mark = if shown == index { '>' } else { ' ' };
-        let code = shorten(lines[shown], FRAME_CHARS_MAX);
-        text.push_str(format!("{mark} {:>width$} | {code}", shown + 1).trim_end());
+    let first = index.saturating_sub(FRAME_LINES);
+    for (number, code) in lines.iter().enumerate().take(index + 1).skip(first) {
+        let mark = if number == index { '>' } else { ' ' };
+        let code = shorten(code, FRAME_CHARS_MAX);
+        text.push_str(format!("{mark} {:>width$} | {code}", number + 1).trim_end());
         text.push('\n');
     }
     let before: String = wanted

@@ -1,7 +1,7 @@
 //! The runtime: the engine and what it has compiled, shared by every vault of a
 //! process. Several runtimes can live side by side; nothing is global.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, OnCompile};
 use crate::error::Result;
 use crate::javascript::JavaScript;
 use crate::linker::Linked;
@@ -17,6 +17,7 @@ pub struct Runtime(Arc<RuntimeCore>);
 #[derive(Default)]
 pub struct Builder {
     cache_directory: Option<PathBuf>,
+    on_compile: Option<OnCompile>,
 }
 
 pub(crate) struct RuntimeCore {
@@ -48,11 +49,18 @@ impl Builder {
         self
     }
 
+    /// Is told the name of what is about to be compiled to machine code: the JavaScript
+    /// engine once, which takes seconds, or a function's component.
+    pub fn on_compile(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Builder {
+        self.on_compile = Some(Box::new(tell));
+        self
+    }
+
     /// Makes the runtime. Uploaded components are compiled in this process; how long
     /// that takes and how much memory it needs is bounded by their size only.
     pub fn build(self) -> Result<Runtime> {
         Ok(Runtime(Arc::new(RuntimeCore {
-            engine: Engine::new(self.cache_directory)?,
+            engine: Engine::new(self.cache_directory, self.on_compile)?,
             javascript: JavaScript::new(),
             linked: Linked::default(),
         })))

@@ -235,7 +235,8 @@ fn integer(value: Value, target: SqlType) -> Result<i64> {
         Value::Real(x) => {
             let rounded = x.round_ties_even();
             // The bounds are exact: 2^63 is the first float beyond the range.
-            if rounded >= -9_223_372_036_854_775_808.0 && rounded < 9_223_372_036_854_775_808.0 {
+            const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+            if (-BEYOND..BEYOND).contains(&rounded) {
                 Ok(rounded as i64)
             } else {
                 Err(out_of_range(&value, target))

@@ -137,7 +137,7 @@ impl VaultCore {
                 javascript.component(engine)
             }),
             Code::Component { hash, .. } => linked.get(engine, *hash, capabilities, || {
-                engine.component(hash, || self.catalog.content(hash))
+                engine.component(hash, &function.name, || self.catalog.content(hash))
             }),
         }
     }
@@ -150,6 +150,7 @@ impl Runtime {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the vault's own database")]
 fn open_database(path: impl AsRef<Path>) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -159,6 +160,7 @@ fn open_database(path: impl AsRef<Path>) -> rusqlite::Result<Connection> {
 }
 
 /// The database's name must be one that no other vault of this process has.
+#[expect(clippy::disallowed_methods, reason = "a name that cannot be guessed")]
 fn open_memory() -> Result<Place> {
     let mut random = [0; 16];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
@@ -187,6 +189,9 @@ fn open_directory(directory: &Path) -> Result<Place> {
     make_directory(directory).map_err(unusable)?;
     let lock = lock(directory)?;
     check_format(directory, &lock)?;
+    for file in ["data.db", "catalog.db"] {
+        make_private_file(&directory.join(file)).map_err(unusable)?;
+    }
     Ok(Place::Directory {
         database: directory.join("data.db"),
         _lock: lock,
@@ -202,7 +207,16 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
         .create(directory)
 }
 
+/// SQLite gives the files beside a database the mode of the database's own.
+#[expect(clippy::disallowed_methods, reason = "the vault's own files")]
+fn make_private_file(path: &Path) -> std::io::Result<()> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+    Ok(())
+}
+
 /// The lock is the operating system's: it ends with the process, however that ends.
+#[expect(clippy::disallowed_methods, reason = "the vault's own lock")]
 fn lock(directory: &Path) -> Result<std::fs::File> {
     let path = directory.join("format");
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;

@@ -190,7 +190,7 @@ unsafe impl VTabCursor for Cursor {
             .and_then(|column| row.get(column))
         {
             Some(value) => context.set_result(value),
-            None => context.set_result(&rusqlite::types::Null),
+            None => context.set_result(rusqlite::types::Null),
         }
     }
 

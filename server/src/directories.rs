@@ -2,8 +2,9 @@
 //! file that reads the environment.
 
 use crate::output;
-use perihelion::{Result, Runtime, Storage, Vault};
+use perihelion::{Builder, Result, Runtime, Storage, Vault};
 use std::env;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Opens the database in a directory, or one in memory.
@@ -19,12 +20,12 @@ pub(crate) fn open_vault(data: Option<&Path>) -> Result<Vault> {
 /// named must work; any other is a help that one can do without.
 fn runtime(data: Option<&Path>) -> Result<Runtime> {
     if let Some(directory) = named("PERIHELION_CACHE") {
-        return Runtime::builder().cache_directory(directory).build();
+        return builder().cache_directory(directory).build();
     }
     let Some(directory) = default_cache(data) else {
-        return Runtime::builder().build();
+        return builder().build();
     };
-    match Runtime::builder().cache_directory(&directory).build() {
+    match builder().cache_directory(&directory).build() {
         Ok(runtime) => Ok(runtime),
         Err(error) => {
             output::warn(&format!(
@@ -32,9 +33,18 @@ fn runtime(data: Option<&Path>) -> Result<Runtime> {
                 error.message(),
                 error.cause().unwrap_or("no cause is known"),
             ));
-            Runtime::builder().build()
+            builder().build()
         }
     }
+}
+
+/// Compiling the JavaScript engine takes seconds: a person should know why.
+fn builder() -> Builder {
+    let builder = Runtime::builder();
+    if !std::io::stderr().is_terminal() {
+        return builder;
+    }
+    builder.on_compile(|what| eprintln!("compiling {what} ..."))
 }
 
 /// The file of the statements that were typed, if there is a place for it.

@@ -59,11 +59,6 @@ impl Batch {
         self.finish_frame(start);
     }
 
-    /// Whether it has no entries.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries == 0
-    }
-
     /// How many entries it has.
     pub(crate) fn len(&self) -> usize {
         self.entries

@@ -17,6 +17,9 @@ const HOST_SCHEMA: &str = "heliosdb";
 pub(crate) struct Access {
     pub(crate) reads: Vec<Table>,
     pub(crate) writes: Vec<Table>,
+    /// What stands between the statement and a table that it reads: views, triggers,
+    /// and names that the statement itself gives.
+    pub(crate) through: Vec<String>,
     /// SQL functions, lower case.
     pub(crate) functions: Vec<String>,
     /// The first thing that no procedure may do.
@@ -53,8 +56,10 @@ enum Mode {
     /// A guest's statement is being prepared: what it touches is noted, and checked
     /// before the first step.
     Collect(Access),
-    /// A guest's statement is being stepped: it may touch what it was checked for.
-    Enforce(Arc<Access>),
+    /// A guest's statement is being stepped. SQLite asks only if it prepares the
+    /// statement anew, because a schema changed: what was checked is no longer what
+    /// would run, even where every name in it is the same.
+    Step,
 }
 
 /// The authorizer's state, shared with the session.
@@ -95,9 +100,9 @@ impl Gate {
         (result, access)
     }
 
-    /// Steps on a guest's behalf.
-    pub(crate) fn enforce<R>(&self, access: &Arc<Access>, work: impl FnOnce() -> R) -> R {
-        let before = self.replace(Mode::Enforce(Arc::clone(access)));
+    /// Steps on a guest's behalf a statement that was checked.
+    pub(crate) fn step<R>(&self, work: impl FnOnce() -> R) -> R {
+        let before = self.replace(Mode::Step);
         let result = work();
         self.replace(before);
         result
@@ -131,13 +136,7 @@ impl Gate {
                 Authorization::Allow
             }
             Mode::Collect(access) => access.note(context),
-            Mode::Enforce(checked) => {
-                let mut now = Access::default();
-                match now.note(context) {
-                    Authorization::Allow if checked.covers(&now) => Authorization::Allow,
-                    _ => Authorization::Deny,
-                }
-            }
+            Mode::Step => Authorization::Deny,
         }
     }
 }
@@ -153,7 +152,12 @@ impl Access {
         };
         match context.action {
             AuthAction::Select | AuthAction::Recursive => {}
-            AuthAction::Read { table_name, .. } => note(&mut self.reads, table(table_name)),
+            AuthAction::Read { table_name, .. } => {
+                note(&mut self.reads, table(table_name));
+                if let Some(accessor) = context.accessor {
+                    note(&mut self.through, accessor.to_string());
+                }
+            }
             AuthAction::Insert { table_name }
             | AuthAction::Delete { table_name }
             | AuthAction::Update { table_name, .. } => note(&mut self.writes, table(table_name)),
@@ -166,16 +170,6 @@ impl Access {
             }
         }
         Authorization::Allow
-    }
-
-    fn covers(&self, other: &Access) -> bool {
-        other.forbidden.is_none()
-            && other.reads.iter().all(|table| self.reads.contains(table))
-            && other.writes.iter().all(|table| self.writes.contains(table))
-            && other
-                .functions
-                .iter()
-                .all(|function| self.functions.contains(function))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A statement is run only with the [`Permit`]s of all that it touches.
 
-use super::access::{Access, Gate};
+use super::access::{Access, Forbidden, Gate};
 use super::grant::Permit;
 use super::sqlite::{Bound, Column, Failure, Handle, Statement};
 use crate::bindings::heliosdb::host::types as wit;
@@ -33,7 +33,6 @@ pub(crate) struct Deadline(Mutex<Option<Arc<Meter>>>);
 /// A guest's statement with what it touches.
 pub(crate) struct Checked {
     pub(crate) statement: Statement,
-    pub(crate) access: Arc<Access>,
     pub(crate) summary: Arc<StatementSummary>,
     /// Each capability and target that it needs, with the proof that it is granted.
     pub(crate) permits: Vec<(&'static str, Arc<str>, Permit)>,
@@ -63,11 +62,30 @@ enum Unit {
 /// How long a client's own statement waits for a lock.
 const CLIENT_LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// Between two looks at the clocks: virtual-machine instructions of SQLite.
-const PROGRESS_INSTRUCTIONS: i32 = 4_000;
+/// Between two looks at the clocks: virtual-machine instructions of SQLite. One of
+/// them may call a function on the longest text there is.
+const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
-/// The longest text or blob that a guest's statement may make.
-const GUEST_VALUE_BYTES_MAX: i32 = 16 << 20;
+/// SQLite's limits while it works for a guest: the longest text or blob, the longest
+/// pattern of LIKE, and the longest program, since SQLite looks at the clocks between
+/// rows only.
+const GUEST_LIMITS: [(i32, i32); 3] = [
+    (ffi::SQLITE_LIMIT_LENGTH, 16 << 20),
+    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
+    (ffi::SQLITE_LIMIT_VDBE_OP, 25_000),
+];
+
+/// What a name in a statement stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TableKind {
+    Ordinary,
+    View,
+    /// A virtual table, or one of the tables in which a virtual table keeps its data:
+    /// SQLite does not protect those from a statement within a statement.
+    Virtual,
+    /// A function that gives rows, and reads its arguments only: `json_each`.
+    RowFunction,
+}
 
 impl Deadline {
     fn set(&self, meter: Option<Arc<Meter>>) -> Option<Arc<Meter>> {
@@ -217,14 +235,21 @@ impl Database {
 
     /// Prepares a guest's statement. Nothing has an effect before it is run.
     pub(crate) fn prepare_guest(&self, sql: &str) -> Result<(Statement, Access), GuestFailure> {
-        let (prepared, access) = self.gate.collect(|| self.handle.prepare(sql));
-        if access.forbidden.is_some() {
+        let (prepared, mut access) =
+            self.limited(|| self.gate.collect(|| self.handle.prepare(sql)));
+        if let Some(forbidden) = access.forbidden.take() {
             // SQLite refused it over the forbidden action; the caller says so.
-            return Err(GuestFailure::Forbidden(access));
+            return Err(GuestFailure::Forbidden(forbidden));
         }
         match prepared.map_err(GuestFailure::Sqlite)? {
             (_, rest) if !is_blank(rest) => Err(GuestFailure::TwoStatements),
-            (Some(statement), _) => Ok((statement, access)),
+            (Some(statement), _) => match untold(&statement, &access) {
+                Some(what) => {
+                    let forbidden = Forbidden::Statement(what.to_string());
+                    Err(GuestFailure::Forbidden(forbidden))
+                }
+                None => Ok((statement, access)),
+            },
             (None, _) => Err(GuestFailure::NoStatement),
         }
     }
@@ -240,58 +265,93 @@ impl Database {
     ) -> Result<u64, E> {
         let Checked {
             statement,
-            access,
             permits: _,
             summary: _,
         } = checked;
-        let length_max = self.handle.set_length_max(GUEST_VALUE_BYTES_MAX);
-        let result = bind_all(statement, params)
-            .map_err(|failure| E::from(GuestFailure::Sqlite(failure)))
-            .and_then(|()| {
-                self.within(meter, || {
-                    self.gate.enforce(access, || {
-                        while statement
-                            .step()
-                            .map_err(|f| E::from(GuestFailure::Sqlite(f)))?
-                        {
-                            on_row(statement)?;
-                        }
-                        Ok(())
-                    })
+        let result = self.limited(|| {
+            bind_all(statement, params).map_err(|f| E::from(GuestFailure::Sqlite(f)))?;
+            self.within(meter, || {
+                self.gate.step(|| {
+                    while statement
+                        .step()
+                        .map_err(|f| E::from(GuestFailure::Sqlite(f)))?
+                    {
+                        on_row(statement)?;
+                    }
+                    Ok(self.handle.changes())
                 })
             })
-            .map(|()| self.handle.changes());
+        });
         statement.reset();
-        self.handle.set_length_max(length_max);
         result
     }
 
-    /// The schemas in which a table of this name exists, in the order in which SQLite
-    /// looks for it.
-    pub(crate) fn schemas_of(&self, table: &str) -> Result<Vec<String>, Failure> {
+    /// Whether a unit has begun and SQLite has rolled it back by itself: over `OR
+    /// ROLLBACK`, an interrupted write, or a lack of memory.
+    pub(crate) fn unit_is_lost(&self) -> bool {
+        let unit = *self.unit.lock().unwrap_or_else(PoisonError::into_inner);
+        unit != Unit::None && self.handle.is_autocommit()
+    }
+
+    /// Works under a guest's limits of SQLite's.
+    fn limited<R>(&self, work: impl FnOnce() -> R) -> R {
+        let before =
+            GUEST_LIMITS.map(|(limit, value)| (limit, self.handle.set_limit(limit, value)));
+        let result = work();
+        for (limit, value) in before {
+            self.handle.set_limit(limit, value);
+        }
+        result
+    }
+
+    /// What this name may stand for: the schemas that have a table of that name, in the
+    /// order in which SQLite looks for it. Only without one is it a module's.
+    pub(crate) fn tables_named(&self, name: &str) -> Result<Vec<(String, TableKind)>, Failure> {
         self.gate.as_host(|| {
             let (statement, _) = self.handle.prepare(
-                "SELECT schema FROM pragma_table_list WHERE name = ?1 COLLATE NOCASE
-                 UNION
-                 SELECT 'main' FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE",
+                "SELECT schema, type FROM pragma_table_list WHERE name = ?1 COLLATE NOCASE",
             )?;
-            let mut schemas = Vec::new();
+            let mut tables = Vec::new();
             if let Some(mut statement) = statement {
-                statement.bind(0, Bound::Text(table))?;
+                statement.bind(0, Bound::Text(name))?;
                 while statement.step()? {
-                    if let Column::Text(schema) = statement.column(0) {
-                        schemas.push(String::from_utf8_lossy(schema).to_ascii_lowercase());
+                    if let (Column::Text(schema), Column::Text(kind)) =
+                        (statement.column(0), statement.column(1))
+                    {
+                        let schema = String::from_utf8_lossy(schema).to_ascii_lowercase();
+                        let kind = match kind {
+                            b"table" => TableKind::Ordinary,
+                            b"view" => TableKind::View,
+                            _ => TableKind::Virtual,
+                        };
+                        tables.push((schema, kind));
                     }
                 }
             }
-            let order = |schema: &String| match schema.as_str() {
+            let order = |(schema, _): &(String, TableKind)| match schema.as_str() {
                 "temp" => 0,
                 "main" => 1,
                 _ => 2,
             };
-            schemas.sort_by_key(order);
-            Ok(schemas)
+            tables.sort_by_key(order);
+            if tables.is_empty() && self.is_module(name)? {
+                tables.push(("main".to_string(), module_kind(name)));
+            }
+            Ok(tables)
         })
+    }
+
+    fn is_module(&self, name: &str) -> Result<bool, Failure> {
+        let (statement, _) = self
+            .handle
+            .prepare("SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE")?;
+        match statement {
+            Some(mut statement) => {
+                statement.bind(0, Bound::Text(name))?;
+                statement.step()
+            }
+            None => Ok(false),
+        }
     }
 
     fn lock_prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
@@ -299,9 +359,30 @@ impl Database {
     }
 }
 
+/// A module that acts as a table without having been made one.
+fn module_kind(name: &str) -> TableKind {
+    const ROW_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
+    match ROW_FUNCTIONS.iter().any(|f| f.eq_ignore_ascii_case(name)) {
+        true => TableKind::RowFunction,
+        false => TableKind::Virtual,
+    }
+}
+
+/// What the authorizer is not told of: an EXPLAIN, and a VACUUM, which writes and names
+/// no table.
+fn untold(statement: &Statement, access: &Access) -> Option<&'static str> {
+    if statement.is_explain() {
+        Some("EXPLAIN")
+    } else if !statement.is_read_only() && access.writes.is_empty() {
+        Some("this statement")
+    } else {
+        None
+    }
+}
+
 /// Why a guest's statement was not run to its end.
 pub(crate) enum GuestFailure {
-    Forbidden(Access),
+    Forbidden(Forbidden),
     TwoStatements,
     NoStatement,
     Sqlite(Failure),

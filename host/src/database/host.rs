@@ -1,7 +1,7 @@
 //! The WIT interfaces `database-read` and `database-write`: granted, and not granted.
 
 use super::access::{Access, Forbidden, Table};
-use super::backend::{self, Checked, GuestFailure, RowFailure};
+use super::backend::{self, Checked, GuestFailure, RowFailure, TableKind};
 use super::builtin::{self, Builtin};
 use super::grant;
 use super::sqlite::Failure;
@@ -9,12 +9,16 @@ use crate::bindings::heliosdb::host::database_read::{Host as ReadHost, Rows};
 use crate::bindings::heliosdb::host::database_write::Host as WriteHost;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::capability::Capability;
-use crate::error::SqlState;
+use crate::error::{Error, SqlState};
 use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
 use crate::limits::SQL_BYTES_MAX;
 use crate::linker::NotGranted;
 use std::sync::Arc;
+
+/// How often a statement is checked anew because tables changed between its check and
+/// its run.
+const SCHEMA_CHANGES_MAX: usize = 8;
 
 /// Why a request came to nothing: the guest is told, or the call ends.
 enum Outcome {
@@ -126,11 +130,23 @@ impl Execution {
         params: &[wit::Value],
     ) -> Result<(Rows, u64), Outcome> {
         self.enter_host()?;
-        let mut checked = self.check_statement(interface, sql)?;
-        let result = self.run(&mut checked, params);
-        let key = self.authority_key();
-        self.session.database.keep_prepared(key, sql, checked);
-        result
+        for _ in 0..SCHEMA_CHANGES_MAX {
+            let mut checked = self.check_statement(interface, sql)?;
+            let result = self.run(&mut checked, params);
+            match result {
+                // What was checked is forgotten, and the statement checked anew.
+                Err(Ran::Statement(GuestFailure::Sqlite(failure)))
+                    if backend::is_unauthorized(&failure) => {}
+                result => {
+                    let key = self.authority_key();
+                    self.session.database.keep_prepared(key, sql, checked);
+                    return result.map_err(|failure| self.run_failure(failure));
+                }
+            }
+        }
+        Err(invalid(
+            "the tables changed while the statement ran: run it again",
+        ))
     }
 
     /// The statement, prepared and permitted: from an earlier run, or now.
@@ -187,20 +203,15 @@ impl Execution {
         let summary = Arc::new(summary(sql, &statement, &access));
         Ok(Checked {
             statement,
-            access: Arc::new(access),
             summary,
             permits,
         })
     }
 
-    fn run(
-        &mut self,
-        checked: &mut Checked,
-        params: &[wit::Value],
-    ) -> Result<(Rows, u64), Outcome> {
-        let expected = checked.statement.values_needed().map_err(invalid)?;
+    fn run(&mut self, checked: &mut Checked, params: &[wit::Value]) -> Result<(Rows, u64), Ran> {
+        let expected = checked.statement.values_needed().map_err(Ran::invalid)?;
         if params.len() != expected {
-            return Err(invalid(&format!(
+            return Err(Ran::invalid(&format!(
                 "the statement has {expected} parameters and {} values were given",
                 params.len()
             )));
@@ -217,27 +228,32 @@ impl Execution {
         let meter = Arc::clone(&self.meter);
         let mut rows = Vec::new();
         let mut held = 0;
-        let ran = session
+        session
             .database
             .within(&meter, || session.database.begin_unit(may_write))
-            .map_err(|error| self.fault(error))
-            .map_err(Ran::End)
-            .and_then(|()| {
-                session
-                    .database
-                    .run_guest(checked, params, &meter, |statement| {
-                        rows.push(backend::read_row(statement, &mut held)?);
-                        Ok(())
-                    })
-            });
-        let changes = ran.map_err(|failure| self.run_failure(failure))?;
+            .map_err(|error| match meter.exceeded() {
+                // It waited for the lock until its time was over.
+                Some(exceeded) => Ran::End(self.exceed(exceeded)),
+                None => Ran::End(self.fault(error)),
+            })?;
+        let changes = session.database.run_guest(
+            checked,
+            params,
+            &meter,
+            |statement| -> Result<(), Ran> {
+                rows.push(backend::read_row(statement, &mut held)?);
+                Ok(())
+            },
+        )?;
         let summary = &checked.summary;
         if writes {
             self.recorder
                 .wrote(summary, changes)
-                .map_err(|error| self.fault(error))?;
+                .map_err(|error| Ran::End(self.fault(error)))?;
         } else {
-            self.recorder.read(summary, rows.len() as u64);
+            self.recorder
+                .read(summary, rows.len() as u64)
+                .map_err(|error| Ran::End(self.fault(error)))?;
         }
         Ok((
             Rows {
@@ -262,40 +278,69 @@ impl Execution {
                     .map(|table| (Capability::DatabaseWrite, table)),
             );
         for (capability, table) in tables {
-            for schema in self.schemas(table, sql)? {
+            for (schema, kind) in self.meanings(table, sql)? {
                 let need = Need {
                     capability,
                     schema,
                     table: table.name.clone(),
+                    kind,
                 };
-                if !needs.contains(&need) {
+                if kind != TableKind::RowFunction && !needs.contains(&need) {
                     needs.push(need);
                 }
             }
         }
+        self.add_views(access, &mut needs)?;
         Ok(needs)
     }
 
-    /// The schemas that a table may be in. SQLite does not say for a statement that
-    /// reads no column: then it is the first schema with such a table, and any other
-    /// that the statement could mean because it has that schema's name in it. With no
-    /// such table anywhere it is a name that the statement itself gives (a CTE), or
-    /// a module that acts as a table.
-    fn schemas(&self, table: &Table, sql: &str) -> Result<Vec<String>, Outcome> {
-        if let Some(schema) = &table.schema {
-            return Ok(vec![schema.clone()]);
+    /// A view of which no column is read, as by `count(*)`, is named only as what the
+    /// tables beneath it are read through. So is a name that the statement gives, which
+    /// then needs a grant if there is a view of that name.
+    fn add_views(&self, access: &Access, needs: &mut Vec<Need>) -> Result<(), Outcome> {
+        for name in &access.through {
+            let found = self.session.database.tables_named(name);
+            let found = found.map_err(|failure| Outcome::Guest(failed(&failure)))?;
+            for (schema, kind) in found {
+                let is_named = |need: &Need| need.schema == schema && need.table == *name;
+                if kind == TableKind::View && !needs.iter().any(is_named) {
+                    needs.push(Need {
+                        capability: Capability::DatabaseRead,
+                        schema,
+                        table: name.clone(),
+                        kind,
+                    });
+                }
+            }
         }
-        let mut schemas = self
+        Ok(())
+    }
+
+    /// What a table's name may stand for, and in which schemas. SQLite does not say the
+    /// schema for a statement that reads no column: then it is the first one with such
+    /// a table, and any other that the statement could mean because it has that
+    /// schema's name in it. With no such table anywhere it is a name that the statement
+    /// itself gives (a CTE).
+    fn meanings(&self, table: &Table, sql: &str) -> Result<Vec<(String, TableKind)>, Outcome> {
+        let mut tables = self
             .session
             .database
-            .schemas_of(&table.name)
+            .tables_named(&table.name)
             .map_err(|failure| Outcome::Guest(failed(&failure)))?;
+        if let Some(schema) = &table.schema {
+            tables.retain(|(found, _)| found == schema);
+            if tables.is_empty() {
+                // SQLite's own, by a name that it does not list: `sqlite_master`.
+                tables.push((schema.clone(), TableKind::Virtual));
+            }
+            return Ok(tables);
+        }
         let text = sql.to_ascii_lowercase();
         let mut first = true;
-        schemas.retain(|schema| {
+        tables.retain(|(schema, _)| {
             std::mem::take(&mut first) || table.indirect || text.contains(schema.as_str())
         });
-        Ok(schemas)
+        Ok(tables)
     }
 
     /// Refusals over SQL functions that are more than computations.
@@ -323,18 +368,17 @@ impl Execution {
 
     fn guest_failure(&mut self, failure: GuestFailure) -> Outcome {
         match failure {
-            GuestFailure::Forbidden(access) => match access.forbidden {
-                Some(Forbidden::Ddl(what)) => Outcome::Guest(self.refuse(vec![Refusal {
+            GuestFailure::Forbidden(forbidden) => match forbidden {
+                Forbidden::Ddl(what) => Outcome::Guest(self.refuse(vec![Refusal {
                     capability: "DATABASE_EXECUTE".to_string(),
                     action: what.clone(),
                     target: what,
                     grant: None,
                 }])),
-                Some(Forbidden::Statement(what)) => {
+                Forbidden::Statement(what) => {
                     self.recorder.denied("", &what);
                     invalid(&format!("a procedure may not run {what}"))
                 }
-                None => invalid("the statement is refused"),
             },
             GuestFailure::TwoStatements => invalid("the text holds more than one statement"),
             GuestFailure::NoStatement => invalid("the text holds no statement"),
@@ -343,8 +387,20 @@ impl Execution {
     }
 
     fn run_failure(&mut self, failure: Ran) -> Outcome {
+        let failure = self.run_failure_of_statement(failure);
+        // Without its unit nothing that the guest does now could be undone.
+        match failure {
+            Outcome::Guest(error) if self.session.database.unit_is_lost() => {
+                Outcome::End(self.fault(rolled_back(&error)))
+            }
+            failure => failure,
+        }
+    }
+
+    fn run_failure_of_statement(&mut self, failure: Ran) -> Outcome {
         match failure {
             Ran::End(error) => Outcome::End(error),
+            Ran::Invalid(error) => Outcome::Guest(error),
             Ran::Row(RowFailure::TooLarge(exceeded)) => {
                 self.meter.note(exceeded);
                 Outcome::End(self.exceed(exceeded))
@@ -368,10 +424,6 @@ impl Execution {
         {
             return Outcome::End(self.exceed(exceeded));
         }
-        if backend::is_unauthorized(failure) {
-            // The schema changed between the check and the run.
-            return invalid("the tables changed while the statement ran: run it again");
-        }
         match backend::sqlstate(failure) {
             SqlState::SYNTAX => invalid(&failure.message),
             _ => Outcome::Guest(failed(failure)),
@@ -385,6 +437,7 @@ struct Need {
     capability: Capability,
     schema: String,
     table: String,
+    kind: TableKind,
 }
 
 impl Need {
@@ -392,7 +445,12 @@ impl Need {
         format!("{}.{}", self.schema, self.table)
     }
 
+    /// No grant covers a virtual table: what its module reads and writes beneath, with
+    /// statements of its own, would be checked against nothing.
     fn permit(&self, execution: &Execution) -> Option<grant::Permit> {
+        if !self.is_coverable() {
+            return None;
+        }
         let authority = &execution.authority;
         grant::permit(
             self.capability,
@@ -401,6 +459,10 @@ impl Need {
             &authority.grants,
             &authority.denials,
         )
+    }
+
+    fn is_coverable(&self) -> bool {
+        matches!(self.kind, TableKind::Ordinary | TableKind::View)
     }
 
     fn refusal(&self) -> Refusal {
@@ -413,15 +475,20 @@ impl Need {
             schema => format!("{schema}.{}", self.table),
         };
         let capability = self.capability.name();
-        // No grant covers a reserved name, nor one that no pattern can spell.
+        let reserved = grant::is_reserved(&self.schema, &self.table);
+        let noun = match self.kind {
+            TableKind::Virtual if !reserved => "virtual table",
+            _ => "table",
+        };
+        // Nor does one cover a reserved name, or one that no pattern can spell.
         let cure = grant::TablePattern::parse(&table)
             .ok()
-            .filter(|_| !grant::is_reserved(&self.schema, &self.table))
+            .filter(|_| !reserved && self.is_coverable())
             .map(|pattern| format!("{capability}('{pattern}')"));
         Refusal {
             capability: capability.to_string(),
             target: self.target(),
-            action: format!("{verb} table \"{table}\""),
+            action: format!("{verb} {noun} \"{table}\""),
             grant: cure,
         }
     }
@@ -429,9 +496,17 @@ impl Need {
 
 /// Why a run stopped.
 enum Ran {
+    /// It was not even begun.
+    Invalid(wit::Error),
     Statement(GuestFailure),
     Row(RowFailure),
     End(wasmtime::Error),
+}
+
+impl Ran {
+    fn invalid(message: &str) -> Ran {
+        Ran::Invalid(wit::Error::Invalid(message.to_string()))
+    }
 }
 
 impl From<GuestFailure> for Ran {
@@ -453,6 +528,21 @@ fn function_refusal(capability: &str, name: &str) -> Refusal {
         action: format!("call the SQL function \"{name}\""),
         grant: None,
     }
+}
+
+/// The error of a call whose unit SQLite rolled back.
+fn rolled_back(error: &wit::Error) -> Error {
+    let why = match error {
+        wit::Error::Failed(failure) => failure.message.as_str(),
+        _ => "a statement failed",
+    };
+    let state = match error {
+        wit::Error::Failed(failure) if failure.sqlstate == SqlState::OUT_OF_MEMORY.as_str() => {
+            SqlState::OUT_OF_MEMORY
+        }
+        _ => SqlState::CONSTRAINT,
+    };
+    Error::new(state, format!("{why}, and everything was rolled back"))
 }
 
 fn invalid(message: &str) -> Outcome {

@@ -22,6 +22,7 @@ pub(crate) struct Statement {
     /// For each parameter of SQLite's, the number of its value.
     parameters: Parameters,
     read_only: bool,
+    explain: bool,
 }
 
 // SAFETY: a statement is used by one thread at a time (it needs `&mut` for
@@ -145,11 +146,11 @@ impl Handle {
                 as u64)
     }
 
-    /// Sets the length of the longest text or blob, and returns the one before.
-    pub(crate) fn set_length_max(&self, bytes: i32) -> i32 {
+    /// Sets a limit of the connection's, `SQLITE_LIMIT_…`, and returns the one before.
+    pub(crate) fn set_limit(&self, limit: c_int, value: c_int) -> c_int {
         // SAFETY: the connection is open.
-        self.raw().map_or(bytes, |db| unsafe {
-            ffi::sqlite3_limit(db.as_ptr(), ffi::SQLITE_LIMIT_LENGTH, bytes)
+        self.raw().map_or(value, |db| unsafe {
+            ffi::sqlite3_limit(db.as_ptr(), limit, value)
         })
     }
 }
@@ -175,6 +176,7 @@ impl Statement {
                 columns,
                 parameters: Parameters::of(raw),
                 read_only: ffi::sqlite3_stmt_readonly(raw.as_ptr()) != 0,
+                explain: ffi::sqlite3_stmt_isexplain(raw.as_ptr()) != 0,
             }
         }
     }
@@ -192,6 +194,11 @@ impl Statement {
             }
             Parameters::Unusable(why) => Err(why),
         }
+    }
+
+    /// Whether it is an EXPLAIN, which the authorizer is not told.
+    pub(crate) fn is_explain(&self) -> bool {
+        self.explain
     }
 
     /// Whether it changes nothing itself. Functions that it calls may.

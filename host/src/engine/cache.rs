@@ -77,6 +77,7 @@ impl CodeCache {
     }
 
     /// Writes under another name first, so that no reader ever sees half a file.
+    #[expect(clippy::disallowed_methods, reason = "the cache's own files")]
     fn write(&self, hash: &ContentHash, code: &[u8]) -> std::io::Result<()> {
         let path = self.path(hash);
         let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -121,11 +122,13 @@ fn make_private(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the cache's own files")]
 fn create_private(path: &Path, flags: OFlags) -> std::io::Result<std::fs::File> {
     let flags = flags | OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the cache's own files")]
 fn read_file(path: &Path) -> Option<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
@@ -136,6 +139,10 @@ fn read_file(path: &Path) -> Option<Vec<u8>> {
 
 /// The key is made once a directory. Two hosts that make it at the same moment both
 /// end up with the one that was linked first.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the cache's own key, from the system's randomness"
+)]
 fn read_or_make_key(directory: &Path) -> std::io::Result<[u8; 32]> {
     let path = directory.join("key");
     for _ in 0..2 {

@@ -36,15 +36,22 @@ pub(crate) type ContentHash = [u8; 32];
 pub(crate) struct Engine {
     wasmtime: wasmtime::Engine,
     cache: Option<CodeCache>,
+    on_compile: Option<OnCompile>,
     compiled: Mutex<HashMap<ContentHash, Compilation>>,
 }
+
+/// Is told what is about to be compiled.
+pub(crate) type OnCompile = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Concurrent first uses of a component wait for one compilation.
 type Compilation = Arc<OnceLock<Result<Component>>>;
 
 impl Engine {
     /// Without a cache directory, every process compiles anew.
-    pub(crate) fn new(cache_directory: Option<PathBuf>) -> Result<Engine> {
+    pub(crate) fn new(
+        cache_directory: Option<PathBuf>,
+        on_compile: Option<OnCompile>,
+    ) -> Result<Engine> {
         let wasmtime = wasmtime::Engine::new(&config()).map_err(Error::internal)?;
         let cache = match cache_directory {
             Some(directory) => Some(CodeCache::open(directory, compatibility(&wasmtime))?),
@@ -53,6 +60,7 @@ impl Engine {
         Ok(Engine {
             wasmtime,
             cache,
+            on_compile,
             compiled: Mutex::default(),
         })
     }
@@ -62,10 +70,12 @@ impl Engine {
     }
 
     /// The compiled form of a component, from memory, from the cache on disk, or
-    /// compiled now. `bytes` is asked for only if it must be compiled.
+    /// compiled now. `what` names it for people; `bytes` is asked for only if it must be
+    /// compiled.
     pub(crate) fn component(
         &self,
         hash: &ContentHash,
+        what: &str,
         bytes: impl FnOnce() -> Result<Arc<[u8]>>,
     ) -> Result<Component> {
         let compilation = {
@@ -73,7 +83,7 @@ impl Engine {
             Arc::clone(compiled.entry(*hash).or_default())
         };
         let result = compilation
-            .get_or_init(|| self.load_or_compile(hash, bytes))
+            .get_or_init(|| self.load_or_compile(hash, what, bytes))
             .clone();
         if result.is_err() {
             // A failure is not kept: its reason may lie outside the component.
@@ -85,6 +95,7 @@ impl Engine {
     fn load_or_compile(
         &self,
         hash: &ContentHash,
+        what: &str,
         bytes: impl FnOnce() -> Result<Arc<[u8]>>,
     ) -> Result<Component> {
         if let Some(component) = self
@@ -94,7 +105,11 @@ impl Engine {
         {
             return Ok(component);
         }
-        let component = self.compile(&bytes()?)?;
+        let bytes = bytes()?;
+        if let Some(on_compile) = &self.on_compile {
+            on_compile(what);
+        }
+        let component = self.compile(&bytes)?;
         if let Some(cache) = &self.cache {
             cache.store(&component, hash);
         }

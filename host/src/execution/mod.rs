@@ -150,16 +150,15 @@ impl Execution {
 
     fn denied(&self, refusals: &[&Refusal]) -> Error {
         let name = &self.function.name;
-        let actions: Vec<&str> = refusals.iter().map(|r| r.action.as_str()).collect();
         let grants: Option<Vec<&str>> = refusals.iter().map(|r| r.grant.as_deref()).collect();
         let error = Error::new(
             SqlState::DENIED,
             format!(
                 "permission denied: function \"{name}\" may not {}",
-                actions.join(", or ")
+                together(refusals)
             ),
         )
-        .with_detail(format!("its grants are {}", self.authority.describe()));
+        .with_detail(self.authority.describe());
         match grants {
             Some(grants) => error.with_hint(format!(
                 "ALTER FUNCTION {name} GRANT CAPABILITY {};",
@@ -188,6 +187,27 @@ impl Execution {
             memory_bytes_peak: self.memory.peak_bytes(),
         }
     }
+}
+
+/// What was tried, with the objects of one verb together: `read tables "a", "b"`.
+fn together(refusals: &[&Refusal]) -> String {
+    let mut verbs: Vec<(&str, Vec<&str>)> = Vec::new();
+    for refusal in refusals {
+        let quote = refusal.action.find('"').unwrap_or(refusal.action.len());
+        let (verb, object) = refusal.action.split_at(quote);
+        match verbs.iter_mut().find(|(known, _)| *known == verb) {
+            Some((_, objects)) => objects.push(object),
+            None => verbs.push((verb, vec![object])),
+        }
+    }
+    let phrases: Vec<String> = verbs
+        .into_iter()
+        .map(|(verb, objects)| match objects.len() {
+            1 => format!("{verb}{}", objects[0]),
+            _ => format!("{}s {}", verb.trim_end(), objects.join(", ")),
+        })
+        .collect();
+    phrases.join(", nor ")
 }
 
 /// A function that must not run.

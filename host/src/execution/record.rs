@@ -51,6 +51,9 @@ pub(crate) struct StatementSummary {
 /// Denials beyond this are only counted.
 const DENIALS_MAX: u64 = 100;
 
+/// Reading statements that are counted at a time; a guest can make up any number.
+const READS_MAX: usize = 256;
+
 /// Entries of a long execution are appended in portions of this many.
 const BATCH_ENTRIES_MAX: usize = 256;
 
@@ -118,7 +121,10 @@ impl Recorder {
     }
 
     /// A reading statement ran.
-    pub(crate) fn read(&mut self, statement: &Arc<StatementSummary>, rows: u64) {
+    pub(crate) fn read(&mut self, statement: &Arc<StatementSummary>, rows: u64) -> Result<()> {
+        if self.reads.len() >= READS_MAX {
+            self.record_reads();
+        }
         match self
             .reads
             .iter_mut()
@@ -136,6 +142,7 @@ impl Recorder {
                 });
             }
         }
+        self.append_if_large()
     }
 
     /// A writing statement ran; it takes effect with the commit.
@@ -143,10 +150,7 @@ impl Recorder {
         self.has_written = true;
         self.must_sync = true;
         self.operation(statement, 1, rows);
-        if self.batch.len() >= BATCH_ENTRIES_MAX {
-            self.log.append(&mut self.batch, Durability::Written)?;
-        }
-        Ok(())
+        self.append_if_large()
     }
 
     /// Appends what there is, on disk, if the call has written: the commit that
@@ -191,6 +195,13 @@ impl Recorder {
         let detail = self.ending(cost, error);
         self.push(event, None, None, None, Some(&detail));
         self.append()
+    }
+
+    fn append_if_large(&mut self) -> Result<()> {
+        if self.batch.len() >= BATCH_ENTRIES_MAX {
+            self.log.append(&mut self.batch, Durability::Written)?;
+        }
+        Ok(())
     }
 
     fn append(&mut self) -> Result<()> {

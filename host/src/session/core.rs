@@ -60,7 +60,14 @@ impl SessionCore {
             Some(running) => Arc::clone(running.function()),
             None => self.vault.catalog.expect(name)?,
         };
-        let arguments = coerce_arguments(&function, arguments)?;
+        let arguments = match coerce_arguments(&function, arguments) {
+            Ok(arguments) => arguments,
+            Err(error) => {
+                // What it did for the rows before must be recorded.
+                let ended = running.and_then(|running| running.finish(Some(error.clone())));
+                return Err(ended.unwrap_or(error));
+            }
+        };
         if function.strict && arguments.contains(&Value::Null) {
             if let Some(running) = running {
                 self.scope().running.insert(name.to_string(), running);
@@ -78,6 +85,15 @@ impl SessionCore {
             }
             Err(error) => Err(running.finish(Some(error.clone())).unwrap_or(error)),
         }
+    }
+
+    /// The function that SQLite calls by this name: it folds the names of functions.
+    pub(crate) fn function_named(&self, name: &str) -> Option<Arc<Function>> {
+        let catalog = &self.vault.catalog;
+        catalog.function(name).or_else(|| {
+            let mut functions = catalog.functions().into_iter();
+            functions.find(|function| function.name.eq_ignore_ascii_case(name))
+        })
     }
 
     /// Appends what the statement's executions recorded: its commit follows.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 impl Session {
     pub(super) fn create_function(&mut self, create: CreateFunction) -> Result<Outcome> {
         self.refuse_in_transaction("CREATE FUNCTION")?;
-        self.refuse_builtin_name(&create.name.folded)?;
+        self.refuse_taken_name(&create.name.folded)?;
         let new = match create.language {
             Language::JavaScript => self.new_javascript(&create)?,
             Language::Wasm => self.new_component(&create)?,
@@ -164,7 +164,7 @@ impl Session {
         let signature = declared_signature(create, found)?;
         let hash = *blake3::hash(&content).as_bytes();
         let engine = &self.core.vault.runtime.engine;
-        let compiled = engine.component(&hash, || Ok(Arc::clone(&content)))?;
+        let compiled = engine.component(&hash, &create.name.folded, || Ok(Arc::clone(&content)))?;
         Linked::check(engine, &compiled)?;
         self.tell_capabilities(&create.name.folded, &inspection.capabilities());
         Ok(NewFunction {
@@ -246,10 +246,20 @@ impl Session {
         }
     }
 
-    /// SQLite would call its own function for some numbers of arguments.
-    fn refuse_builtin_name(&self, name: &str) -> Result<()> {
+    /// SQLite would call its own function for some numbers of arguments, and knows no
+    /// difference between `f` and `"F"`: one of them would run with the other's grants.
+    fn refuse_taken_name(&self, name: &str) -> Result<()> {
         if self.core.vault.catalog.function(name).is_some() {
             return Ok(());
+        }
+        if let Some(other) = self.core.function_named(name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_FUNCTION,
+                format!(
+                    "\"{name}\" and function \"{}\" differ in case only",
+                    other.name
+                ),
+            ));
         }
         let database = &self.core.database;
         let exists = database.gate.as_host(|| {
@@ -365,6 +375,10 @@ fn component_bytes(body: &str) -> Result<Arc<[u8]>> {
 
 /// The file that the administrator named. Opened without waiting, so that a FIFO does
 /// not hold the session.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a file that the administrator named"
+)]
 fn read_component(path: &str) -> Result<Arc<[u8]>> {
     use rustix::fs::{Mode, OFlags};
     let unreadable = |why: String| {

@@ -8,6 +8,7 @@ mod manage;
 use self::core::SessionCore;
 use crate::database::access::Access;
 use crate::database::backend::{Database, client_error};
+use crate::database::builtin;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
 use crate::instance::Running;
@@ -151,6 +152,7 @@ impl Session {
         if function.strict && arguments.contains(&Value::Null) {
             return Ok(Value::Null);
         }
+        let in_transaction = self.in_transaction();
         // The call's own unit begins with its first statement.
         let mut running = Running::start(&self.core, &function)?;
         let result = running.invoke(&arguments);
@@ -165,7 +167,7 @@ impl Session {
             self.core.database.roll_back_unit();
         }
         match running.finish(error) {
-            Some(error) => Err(error),
+            Some(error) => Err(self.tell_rollback(error, in_transaction)),
             None => result,
         }
     }
@@ -201,36 +203,49 @@ impl Session {
         let Some(mut statement) = statement else {
             return Err(Error::new(SqlState::SYNTAX, "the statement is empty"));
         };
-        let wrapped = self.begin_if_needed(&access)?;
+        let in_transaction = self.in_transaction();
+        self.begin_if_needed(&access)?;
         let (result, _) = self
             .core
             .database
             .gate
             .as_client(|| run_statement(&self.core.database, &mut statement, command, params));
         drop(statement);
-        let committed = match (&result, wrapped) {
-            (Ok(_), true) => self
+        let committed = match &result {
+            Ok(_) => self
                 .core
                 .before_commit()
                 .and_then(|()| self.core.database.commit_unit()),
-            _ => Ok(()),
+            Err(_) => Ok(()),
         };
         let error = result.as_ref().err().cloned().or(committed.err());
         if error.is_some() {
             self.core.database.roll_back_unit();
         }
         match self.core.end_statement(error) {
-            Some(error) => Err(error),
+            Some(error) => Err(self.tell_rollback(error, in_transaction)),
             None => result,
         }
     }
 
+    /// Over an interrupted write, for one, SQLite rolls back the client's transaction
+    /// and not only the statement. What follows would then commit by itself.
+    fn tell_rollback(&self, error: Error, was_in_transaction: bool) -> Error {
+        if was_in_transaction && !self.in_transaction() {
+            return error.with_hint("the transaction block was rolled back: BEGIN it anew");
+        }
+        error
+    }
+
     /// A statement with functions that touch tables is one unit together with them.
-    fn begin_if_needed(&self, access: &Access) -> Result<bool> {
+    fn begin_if_needed(&self, access: &Access) -> Result<()> {
         let mut touches = false;
         let mut writes = false;
         for name in &access.functions {
-            if let Some(function) = self.core.vault.catalog.function(name) {
+            if builtin::lookup(name).is_some() {
+                continue;
+            }
+            if let Some(function) = self.core.function_named(name) {
                 let capabilities = function.authority.capabilities();
                 use crate::capability::Capability;
                 writes |= capabilities.contains(Capability::DatabaseWrite);
@@ -240,7 +255,7 @@ impl Session {
         if touches {
             self.core.database.begin_unit(writes)?;
         }
-        Ok(touches)
+        Ok(())
     }
 
     /// Adds what SQLite cannot know: a near name among our functions.

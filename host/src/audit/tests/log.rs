@@ -55,11 +55,11 @@ fn entries_come_back_as_they_were_recorded() {
 fn a_batch_is_empty_after_it_is_appended() {
     let log = Log::open(None).unwrap();
     let mut batch = Batch::new();
-    assert!(batch.is_empty());
+    assert_eq!(batch.len(), 0);
     batch.push(&record(&log));
     assert_eq!(batch.len(), 1);
     assert_eq!(log.append(&mut batch, Durability::Synced).unwrap(), 1);
-    assert!(batch.is_empty());
+    assert_eq!(batch.len(), 0);
     assert_eq!(log.append(&mut batch, Durability::Synced).unwrap(), 1);
     batch.push(&record(&log));
     batch.clear();
