@@ -1,0 +1,99 @@
+//! The entries of a call without effects: one when it starts, one when it is complete,
+//! appended together. Beside it a write(2) of as many bytes.
+
+use crate::audit::{Batch, Durability, EventType, Log, Record};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A log of its own.
+pub(crate) struct AuditLog {
+    log: Arc<Log>,
+    bare: Option<BareFile>,
+}
+
+/// A file that gets as many bytes, in one write each time.
+pub(crate) struct BareFile {
+    file: File,
+    bytes: Vec<u8>,
+}
+
+impl AuditLog {
+    pub(crate) fn open(directory: &Path) -> AuditLog {
+        let log = Log::open(Some(&directory.join("audit"))).expect("a log");
+        AuditLog {
+            bare: Some(BareFile::open(directory)),
+            log,
+        }
+    }
+
+    /// The bare file beside it, once.
+    pub(crate) fn bare(&mut self) -> BareFile {
+        self.bare.take().expect("the file is taken once")
+    }
+
+    /// What a call without effects appends, in the words that the host has for it.
+    pub(crate) fn append_two_entries(&mut self) {
+        let mut batch = Batch::new();
+        let started = Record {
+            event: EventType::ExecutionStarted,
+            execution_id: self.log.next_execution_id(),
+            function_name: "monthly_statement",
+            function_version: Some(3),
+            caller: "owner",
+            capability: None,
+            target: None,
+            allowed: None,
+            detail: None,
+        };
+        batch.push(&started);
+        let detail = detail(&self.log);
+        batch.push(&Record {
+            event: EventType::ExecutionCompleted,
+            detail: Some(&detail),
+            ..started
+        });
+        assert_eq!(batch.len(), 2);
+        let appended = self.log.append(&mut batch, Durability::Written);
+        appended.expect("the log takes them");
+    }
+}
+
+/// As long as the host's, and made anew as well.
+fn detail(log: &Log) -> String {
+    let mut text = String::with_capacity(160);
+    let _ = write!(
+        text,
+        "{{\"invocations\":{},\"instructions\":{},\"cpu_us\":{},\"wall_us\":{},\
+         \"memory_bytes_peak\":{},\"checks_allowed\":{},\"checks_denied\":{}}}",
+        1,
+        std::ptr::from_ref(log).addr() % 10_000,
+        23,
+        25,
+        1_114_112,
+        0,
+        0,
+    );
+    text
+}
+
+impl BareFile {
+    fn open(directory: &Path) -> BareFile {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("bare"))
+            .expect("a file");
+        // The two entries above, as they lie in a segment.
+        BareFile {
+            file,
+            bytes: vec![7; 377],
+        }
+    }
+
+    pub(crate) fn write(&self) {
+        (&self.file).write_all(&self.bytes).expect("it is written");
+    }
+}
