@@ -350,7 +350,7 @@ fn sum_of_points(connection: &Connection, n: i64) -> i64 {
 }
 
 /// Measures in portions of at most `most`.
-fn in_portions(times: u64, most: u64, mut measure: impl FnMut(u64) -> Duration) -> Duration {
+fn in_portions(times: u64, most: u64, measure: impl FnMut(u64) -> Duration) -> Duration {
     let whole = (0..times / most).map(|_| most);
     let rest = Some(times % most).filter(|rest| *rest > 0);
     whole.chain(rest).map(measure).sum()

@@ -47,7 +47,7 @@ fn events(session: &mut Session, function: &str) -> Vec<String> {
         session,
         &format!(
             "SELECT event_type || coalesce(' ' || capability, '') || coalesce(' ' || target, '')
-                    || coalesce(' ' || iif(allowed, 'yes', 'no'), '')
+                    || CASE allowed WHEN 1 THEN ' yes' WHEN 0 THEN ' no' ELSE '' END
              FROM heliosdb.audit_log
              WHERE execution_id = (SELECT execution_id FROM heliosdb.audit_log
                  WHERE function_name = '{function}' AND event_type = 'ExecutionStarted'

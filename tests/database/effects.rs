@@ -106,11 +106,11 @@ fn writing_through_a_view_needs_the_view_and_what_its_trigger_touches() {
     let insert = "INSERT INTO people VALUES (9, 'Zoe')";
     assert_eq!(
         execute(&mut session, insert),
-        "denied DATABASE_WRITE main.people, DATABASE_WRITE main.secrets"
+        "denied DATABASE_READ main.people, DATABASE_WRITE main.people, DATABASE_WRITE main.secrets"
     );
     run(
         &mut session,
-        "ALTER FUNCTION x GRANT CAPABILITY DATABASE_WRITE('people')",
+        "ALTER FUNCTION x GRANT CAPABILITY DATABASE_WRITE('people'), DATABASE_READ('people')",
     );
     assert_eq!(
         execute(&mut session, insert),

@@ -99,7 +99,7 @@ fn d7_no_pattern_reaches_the_hosts_or_sqlites_tables() {
         &[
             (
                 "UPDATE sqlite_sequence SET seq = 9",
-                "denied DATABASE_READ main.sqlite_sequence…",
+                "denied DATABASE_WRITE main.sqlite_sequence",
             ),
             (
                 "DELETE FROM sqlite_stat1",
@@ -391,7 +391,7 @@ fn the_client_cannot_change_what_is_the_hosts() {
     refuse(
         &mut session,
         "UPDATE heliosdb.sqlite_schema SET sql = NULL",
-        "42501",
+        "42601",
     );
     assert_eq!(
         value(&mut session, "SELECT count(*) FROM heliosdb.audit_log"),

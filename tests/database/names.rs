@@ -24,7 +24,7 @@ fn h7_every_way_to_read_a_table_needs_its_grant() {
         "SELECT id FROM users EXCEPT SELECT id FROM secrets",
         "SELECT id FROM users WHERE id IN (SELECT id FROM secrets)",
         "SELECT id FROM users GROUP BY (SELECT value FROM secrets)",
-        "SELECT id FROM users HAVING (SELECT value FROM secrets)",
+        "SELECT id FROM users GROUP BY id HAVING (SELECT value FROM secrets)",
         "SELECT id FROM users ORDER BY (SELECT value FROM secrets)",
         "SELECT id FROM users LIMIT (SELECT id FROM secrets)",
         "SELECT sum(id) OVER (ORDER BY (SELECT id FROM secrets)) FROM users",

@@ -43,6 +43,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         imports: world
             .imports
             .iter()
+            // A type that the world itself uses is imported by name, from an interface
+            // that is imported too.
+            .filter(|(_, item)| !matches!(item, WorldItem::Type { .. }))
             .map(|(key, item)| import_name(&resolve, key, item))
             .collect(),
         exports: world

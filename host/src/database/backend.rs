@@ -4,6 +4,7 @@
 //! A statement is run only with the [`Permit`]s of all that it touches.
 
 use super::access::{Access, Forbidden, Gate};
+use super::comparing;
 use super::grant::Permit;
 use super::sqlite::{Bound, Column, Failure, Handle, Statement};
 use crate::bindings::heliosdb::host::types as wit;
@@ -66,12 +67,14 @@ const CLIENT_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// them may call a function on the longest text there is.
 const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
-/// SQLite's limits while it works for a guest: the longest text or blob, the longest
-/// pattern of LIKE, and the longest program, since SQLite looks at the clocks between
-/// rows only.
+/// The longest text or blob that a guest's statement may make.
+pub(super) const GUEST_VALUE_BYTES_MAX: i32 = 16 << 20;
+
+/// SQLite's limits while it works for a guest. The pattern of a LIKE and the length of a
+/// program are limited since SQLite looks at the clocks between rows only.
 const GUEST_LIMITS: [(i32, i32); 3] = [
-    (ffi::SQLITE_LIMIT_LENGTH, 16 << 20),
-    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
+    (ffi::SQLITE_LIMIT_LENGTH, GUEST_VALUE_BYTES_MAX),
+    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 250),
     (ffi::SQLITE_LIMIT_VDBE_OP, 25_000),
 ];
 
@@ -96,14 +99,15 @@ impl Deadline {
     }
 
     /// Whether the running statement must end.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(meter) => meter.check().is_err(),
             None => false,
         }
     }
 
-    fn is_set(&self) -> bool {
+    /// Whether a guest waits for the running statement.
+    pub(super) fn is_set(&self) -> bool {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -119,6 +123,7 @@ impl Database {
         let deadline = Arc::new(Deadline::default());
         let progress = Arc::clone(&deadline);
         connection.progress_handler(PROGRESS_INSTRUCTIONS, Some(move || progress.is_over()))?;
+        comparing::bound(connection, &deadline)?;
         let waiting = Arc::clone(&deadline);
         connection.busy_handler(Some(move |attempt| wait_for_lock(&waiting, attempt)))?;
         Ok(Database {

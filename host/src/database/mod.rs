@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod backend;
 pub(crate) mod builtin;
+mod comparing;
 pub(crate) mod grant;
 mod host;
 pub(crate) mod sqlite;
