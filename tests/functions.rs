@@ -201,3 +201,24 @@ fn h41_h54_a_grant_on_everything_is_warned_of() {
     assert_eq!(outcome.notices.len(), 1);
     assert_eq!(outcome.notices[0].severity.name(), "WARNING");
 }
+
+#[test]
+fn a_bound_value_does_not_make_sqlite_plan_a_checked_statement_anew() {
+    let mut session = session();
+    run(
+        &mut session,
+        "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE, kind INTEGER);
+         CREATE INDEX item_name ON item (name);
+         CREATE INDEX item_kind ON item (kind);
+         INSERT INTO item VALUES (1, 'ant', 1), (2, 'bee', 1), (3, 'auk', 2);
+         ANALYZE main;
+         CREATE FUNCTION f(p TEXT) RETURNS JSON LANGUAGE javascript AS $$
+           function f(p) {
+             const sql = 'SELECT count(*) AS n FROM item WHERE name LIKE ? AND kind < ?';
+             return [heliosdb.query(sql, [p, 3]).rows[0].n, heliosdb.query(sql, [p, 2]).rows[0].n];
+           }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('item');",
+    );
+    assert_eq!(text(&mut session, "SELECT f('a%')"), "[2,1]");
+}
