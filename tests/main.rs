@@ -12,4 +12,5 @@ mod functions;
 mod input;
 mod javascript;
 mod limits;
+mod policies;
 mod support;

@@ -128,6 +128,17 @@ impl Grant {
         }
     }
 
+    /// Reads what `Display` writes.
+    pub(crate) fn parse(text: &str) -> Result<Grant> {
+        match text.split_once("('") {
+            Some((name, rest)) => {
+                let pattern = rest.strip_suffix("')").unwrap_or(rest);
+                Grant::new(name, Some(&pattern.replace("''", "'")))
+            }
+            None => Grant::new(text, None),
+        }
+    }
+
     /// The capability that it grants.
     pub fn capability(&self) -> Capability {
         match self {
@@ -135,6 +146,12 @@ impl Grant {
             Grant::DatabaseWrite(_) => Capability::DatabaseWrite,
             Grant::TimeAccess => Capability::TimeAccess,
         }
+    }
+
+    /// Whether it covers whatever there is.
+    pub(crate) fn covers_all(&self) -> bool {
+        self.pattern()
+            .is_some_and(|pattern| pattern.to_string() == "*")
     }
 
     /// The argument, if the capability takes one.

@@ -1,14 +1,13 @@
 //! Runs a guest's future on this thread, looking at the clocks whenever it yields.
 
-use crate::execution::meter::Meter;
-use crate::limits::Exceeded;
+use crate::execution::meter::{Meter, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 /// Why a future was given up. Dropping it unwinds the guest's stack.
 pub(crate) enum Stopped {
-    Limit(Exceeded),
+    Ended(Stop),
     /// A host function panicked: a bug of ours, which must end this call only.
     Panic(String),
 }
@@ -23,7 +22,7 @@ pub(crate) fn drive<F: Future>(future: F, meter: &Meter) -> Result<F::Output, St
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
         match polled.map_err(|panic| Stopped::Panic(message(&*panic)))? {
             Poll::Ready(output) => return Ok(output),
-            Poll::Pending => meter.check().map_err(Stopped::Limit)?,
+            Poll::Pending => meter.check().map_err(Stopped::Ended)?,
         }
     }
 }

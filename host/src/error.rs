@@ -61,6 +61,14 @@ impl SqlState {
     pub const DENIED: SqlState = SqlState("42501");
     /// A syntax error, a missing parameter, two statements in one text.
     pub const SYNTAX: SqlState = SqlState("42601");
+    /// Something else depends on what was to be dropped.
+    pub const DEPENDENT_OBJECTS: SqlState = SqlState("2BP01");
+    /// A policy that does not exist.
+    pub const UNDEFINED_OBJECT: SqlState = SqlState("42704");
+    /// The policy already exists.
+    pub const DUPLICATE_OBJECT: SqlState = SqlState("42710");
+    /// The name is the host's own.
+    pub const RESERVED_NAME: SqlState = SqlState("42939");
     /// The function already exists.
     pub const DUPLICATE_FUNCTION: SqlState = SqlState("42723");
     /// A function that does not exist.

@@ -3,23 +3,36 @@
 
 use crate::capability::{Capability, Grant};
 use crate::engine::ContentHash;
+use crate::limits::{Limits, Setting};
+use crate::policy::{OwnLimits, Policy};
 use crate::signature::Signature;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One function, in its current version.
+#[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) name: String,
     /// Counts the function's own versions: 1, 2, 3 …
     pub(crate) version: u64,
     /// The catalog's version when this function last changed in any way.
     pub(crate) changed_at: u64,
-    pub(crate) enabled: bool,
+    pub(crate) enabled: Arc<Switch>,
     /// NULL in any argument gives NULL without a call.
     pub(crate) strict: bool,
     pub(crate) signature: Signature,
     pub(crate) code: Code,
     pub(crate) authority: Arc<Authority>,
+    /// What it sets for itself in place of its policy's.
+    pub(crate) own_limits: OwnLimits,
+    /// What holds for its executions.
+    pub(crate) limits: Limits,
 }
+
+/// Whether a function may run. Its executions look at it while they run; once it is
+/// off it stays off, and enabling a function gives it another one.
+#[derive(Debug)]
+pub(crate) struct Switch(AtomicBool);
 
 /// What runs.
 #[derive(Clone)]
@@ -43,14 +56,42 @@ pub(crate) struct ExportPath {
     pub(crate) function: String,
 }
 
-/// What a function may do: its grants less its denials.
-#[derive(Default, Debug)]
+/// What a function may do: what its policy gives and its own grants, less its denials.
+#[derive(Clone, Debug)]
 pub(crate) struct Authority {
+    pub(crate) policy: Arc<Policy>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) denials: Vec<Grant>,
+    capabilities: CapabilitySet,
+}
+
+impl Switch {
+    pub(crate) fn new(on: bool) -> Arc<Switch> {
+        Arc::new(Switch(AtomicBool::new(on)))
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn turn_off(&self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Function {
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
+        &self.authority.policy
+    }
+
+    /// Whose value of a limit holds, for people: `policy "DEFAULT"`.
+    pub(crate) fn origin(&self, setting: &Setting) -> String {
+        match self.own_limits.contains(setting) {
+            true => format!("function \"{}\"", self.name),
+            false => format!("policy \"{}\"", self.policy().name),
+        }
+    }
+
     pub(crate) fn language(&self) -> &'static str {
         match self.code {
             Code::JavaScript { .. } => "javascript",
@@ -70,25 +111,27 @@ impl Function {
 }
 
 impl Authority {
+    pub(crate) fn new(policy: Arc<Policy>, grants: Vec<Grant>, denials: Vec<Grant>) -> Authority {
+        let granted = policy.capabilities.iter().chain(&grants);
+        let capabilities = CapabilitySet::of(granted, &denials);
+        Authority {
+            policy,
+            grants,
+            denials,
+            capabilities,
+        }
+    }
+
     /// The capabilities that are granted at all: the interfaces to link. A denial of
     /// a pattern leaves the interface, and its grant refuses what the pattern covers.
     pub(crate) fn capabilities(&self) -> CapabilitySet {
-        let linked = |capability: &Capability| {
-            let grants =
-                |list: &[Grant]| list.iter().any(|grant| grant.capability() == *capability);
-            let denied_whole = self
-                .denials
-                .iter()
-                .any(|d| d.capability() == *capability && d.pattern().is_none());
-            grants(&self.grants) && !denied_whole
-        };
-        CapabilitySet(
-            Capability::ALL
-                .into_iter()
-                .enumerate()
-                .filter(|(_, capability)| linked(capability))
-                .fold(0, |bits, (index, _)| bits | 1 << index),
-        )
+        self.capabilities
+    }
+
+    /// Whether a grant covers a target, and no denial does.
+    pub(crate) fn permits(&self, covers: impl Fn(&Grant) -> bool) -> bool {
+        let mut granted = self.policy.capabilities.iter().chain(&self.grants);
+        granted.any(&covers) && !self.denials.iter().any(covers)
     }
 
     /// For a DETAIL line: `its grants are DATABASE_READ('users'), TIME_ACCESS`.
@@ -97,9 +140,18 @@ impl Authority {
             let names: Vec<String> = grants.iter().map(Grant::to_string).collect();
             names.join(", ")
         };
-        let grants = match self.grants.is_empty() {
+        let own = match self.grants.is_empty() {
             true => "it has no grants".to_string(),
             false => format!("its grants are {}", list(&self.grants)),
+        };
+        let given = &self.policy.capabilities;
+        let grants = match given.is_empty() {
+            true => own,
+            false => format!(
+                "policy \"{}\" gives {}, {own}",
+                self.policy.name,
+                list(given)
+            ),
         };
         match self.denials.is_empty() {
             true => grants,
@@ -113,6 +165,23 @@ impl Authority {
 pub(crate) struct CapabilitySet(u32);
 
 impl CapabilitySet {
+    fn of<'g>(granted: impl Iterator<Item = &'g Grant> + Clone, denials: &[Grant]) -> Self {
+        let is_linked = |capability: Capability| {
+            granted
+                .clone()
+                .any(|grant| grant.capability() == capability)
+                && !denials
+                    .iter()
+                    .any(|d| d.capability() == capability && d.pattern().is_none())
+        };
+        let numbered = Capability::ALL.into_iter().enumerate();
+        CapabilitySet(
+            numbered
+                .filter(|(_, capability)| is_linked(*capability))
+                .fold(0, |bits, (index, _)| bits | 1 << index),
+        )
+    }
+
     pub(crate) fn contains(self, capability: Capability) -> bool {
         Capability::ALL
             .iter()

@@ -7,7 +7,7 @@ use crate::component::{self, convert};
 use crate::drive::{Stopped, drive};
 use crate::engine::FUEL_BETWEEN_CHECKS;
 use crate::error::{Error, Result, SqlState};
-use crate::execution::meter::{Cost, Meter};
+use crate::execution::meter::{Cost, Meter, Stop};
 use crate::execution::{Execution, HostFault, disabled};
 use crate::function::{Code, ExportPath, Function};
 use crate::javascript;
@@ -47,19 +47,18 @@ impl Running {
     /// the instance is an error of the first invocation, so that it is recorded as
     /// such.
     pub(crate) fn start(session: &Arc<SessionCore>, function: &Arc<Function>) -> Result<Running> {
-        if !function.enabled {
+        if !function.enabled.is_on() {
             return Err(disabled(&function.name));
         }
-        let limits = limits::DEFAULT;
         let linked = session.vault.linked(function)?;
-        let execution = Execution::start(session, function, limits);
+        let execution = Execution::start(session, function);
         let meter = Arc::clone(&execution.meter);
         let mut store = Store::new(session.vault.runtime.engine.wasmtime(), execution);
         store.limiter(|execution| &mut execution.memory);
         store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
         store.set_max_component_handles(limits::HANDLES_MAX);
         store
-            .set_fuel(limits.instructions)
+            .set_fuel(function.limits.instructions)
             .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_BETWEEN_CHECKS)))
             .map_err(Error::internal)?;
         let mut running = Running {
@@ -137,7 +136,7 @@ impl Running {
         let left = self.store.get_fuel().unwrap_or(0);
         self.store
             .data()
-            .cost(limits::DEFAULT.instructions.saturating_sub(left))
+            .cost(self.function.limits.instructions.saturating_sub(left))
     }
 
     fn instantiate(&mut self, linked: &InstancePre<Execution>) -> Result<Guest, Ending> {
@@ -281,11 +280,11 @@ impl Running {
         if javascript::is_stack_overflow(exception) {
             let exceeded = Exceeded {
                 limit: Limit::Stack,
-                allowed: limits::STACK_BYTES,
+                allowed: self.function.limits.stack_bytes,
                 observed: None,
             };
             self.meter.note(exceeded);
-            return exceeded.into_error(&self.function.name);
+            return exceeded.into_error(&self.function);
         }
         let source = match &self.function.code {
             Code::JavaScript { source_hash, .. } => self
@@ -309,7 +308,10 @@ impl Running {
         match driven {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(trap)) => Err(self.trapped(&trap)),
-            Err(Stopped::Limit(exceeded)) => Err(Ending::Limit(exceeded)),
+            Err(Stopped::Ended(Stop::Limit(exceeded))) => Err(Ending::Limit(exceeded)),
+            Err(Stopped::Ended(Stop::Disabled)) => {
+                Err(Ending::Error(self.store.data().no_longer_there()))
+            }
             Err(Stopped::Panic(cause)) => Err(Ending::Error(
                 guest_failed(&self.function.name, "the host could not serve it").with_cause(cause),
             )),
@@ -323,6 +325,7 @@ impl Running {
         if let Some(HostFault(error)) = trap.downcast_ref::<HostFault>() {
             return Ending::Error(error.clone());
         }
+        let limits = &self.function.limits;
         let limit = |limit, allowed| {
             Ending::Limit(Exceeded {
                 limit,
@@ -331,12 +334,12 @@ impl Running {
             })
         };
         match trap.downcast_ref::<Trap>() {
-            Some(Trap::OutOfFuel) => limit(Limit::Instructions, limits::DEFAULT.instructions),
-            Some(Trap::StackOverflow) => limit(Limit::Stack, limits::STACK_BYTES),
+            Some(Trap::OutOfFuel) => limit(Limit::Instructions, limits.instructions),
+            Some(Trap::StackOverflow) => limit(Limit::Stack, limits.stack_bytes),
             // The JavaScript engine's own stack lies at the beginning of its memory: a
             // recursion that it does not count itself runs out of it.
             Some(Trap::MemoryOutOfBounds) if self.function.language() == "javascript" => {
-                limit(Limit::Stack, limits::STACK_BYTES)
+                limit(Limit::Stack, limits.stack_bytes)
             }
             _ => Ending::Error(self.guest_trapped(trap)),
         }
@@ -355,7 +358,7 @@ impl Running {
         match ending {
             Ending::Limit(exceeded) => {
                 self.meter.note(exceeded);
-                exceeded.into_error(&self.function.name)
+                exceeded.into_error(&self.function)
             }
             Ending::Error(error) => error,
         }

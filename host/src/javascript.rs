@@ -6,8 +6,9 @@ use crate::bindings::exports::heliosdb::host::javascript::Exception;
 use crate::drive::{Stopped, drive};
 use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS};
 use crate::error::{Error, Result, SqlState};
-use crate::execution::meter::{MemoryMeter, Meter};
-use crate::limits;
+use crate::execution::meter::{MemoryMeter, Meter, Stop};
+use crate::function::Switch;
+use crate::limits::{self, Limits};
 use std::sync::{Arc, OnceLock};
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -65,7 +66,7 @@ impl JavaScript {
         names: &[String],
         source: &str,
     ) -> Result<Arc<[u8]>> {
-        let limits = limits::COMPILATION;
+        let limits = Limits::COMPILATION;
         let compiler = self.compiler(engine)?;
         let data = Compilation {
             memory: MemoryMeter::new(limits.memory_bytes),
@@ -76,7 +77,7 @@ impl JavaScript {
             .set_fuel(limits.instructions)
             .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_BETWEEN_CHECKS)))
             .map_err(Error::internal)?;
-        let meter = Meter::start(limits);
+        let meter = Meter::start(limits, Switch::new(true));
         let file = file_name(function);
         let compiled = drive(
             async {
@@ -98,9 +99,10 @@ impl JavaScript {
                     None => trap.root_cause().to_string(),
                 },
             )),
-            Err(Stopped::Limit(exceeded)) => {
+            Err(Stopped::Ended(Stop::Limit(exceeded))) => {
                 Err(compilation_ended(function).with_detail(exceeded.to_string()))
             }
+            Err(Stopped::Ended(Stop::Disabled)) => Err(compilation_ended(function)),
             Err(Stopped::Panic(cause)) => Err(Error::internal(cause)),
         }
     }

@@ -2,6 +2,7 @@
 //! unit. Enforcement, errors and documentation read it from here.
 
 use crate::error::{Error, SqlState};
+use crate::function::Function;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,37 +26,155 @@ pub(crate) enum Limit {
 /// What one execution may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Limits {
-    /// All memories and tables of the call together.
     pub(crate) memory_bytes: u64,
-    /// CPU time of the call's thread, guest and host work.
-    pub(crate) cpu_time: Duration,
-    /// Time on the clock.
-    pub(crate) wall_time: Duration,
-    /// WebAssembly instructions.
+    pub(crate) cpu_time_ms: u64,
+    pub(crate) wall_time_ms: u64,
     pub(crate) instructions: u64,
+    pub(crate) stack_bytes: u64,
 }
 
-/// The limits of every function in this version (requirements D1, policy MINIMAL).
-pub(crate) const DEFAULT: Limits = Limits {
-    memory_bytes: 16 << 20,
-    cpu_time: Duration::from_secs(5),
-    wall_time: Duration::from_secs(10),
-    instructions: 10_000_000_000,
-};
+/// A limit that policies and functions choose.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) limit: Limit,
+    /// Its key in SQL; the unit comes last.
+    pub(crate) key: &'static str,
+    least: u64,
+}
 
-/// What compiling one JavaScript source may use.
-pub(crate) const COMPILATION: Limits = Limits {
-    memory_bytes: 64 << 20,
-    cpu_time: Duration::from_secs(5),
-    wall_time: Duration::from_secs(10),
-    instructions: 10_000_000_000,
-};
+/// Every setting. An execution of less memory than a page, or without time, is none.
+pub(crate) const SETTINGS: [Setting; 5] = [
+    Setting {
+        limit: Limit::Memory,
+        key: "max_memory_bytes",
+        least: 64 << 10,
+    },
+    Setting {
+        limit: Limit::CpuTime,
+        key: "max_cpu_time_ms",
+        least: 1,
+    },
+    Setting {
+        limit: Limit::WallTime,
+        key: "max_wall_time_ms",
+        least: 1,
+    },
+    Setting {
+        limit: Limit::Instructions,
+        key: "max_instructions",
+        least: 1,
+    },
+    Setting {
+        limit: Limit::Stack,
+        key: "max_stack_bytes",
+        least: STACK_CLASSES_BYTES[0],
+    },
+];
 
-/// The stack of a guest.
-pub(crate) const STACK_BYTES: u64 = 2 << 20;
+/// The stacks that there are: each needs an engine of its own.
+pub(crate) const STACK_CLASSES_BYTES: [u64; 3] = [2 << 20, 4 << 20, 8 << 20];
+
+impl Limits {
+    /// Of the policies MINIMAL and DEFAULT (requirements H12 to H16, D1).
+    pub(crate) const DEFAULT: Limits = Limits {
+        memory_bytes: 16 << 20,
+        cpu_time_ms: 5_000,
+        wall_time_ms: 10_000,
+        instructions: 10_000_000_000,
+        stack_bytes: STACK_CLASSES_BYTES[0],
+    };
+
+    /// The maxima of every policy, and the limits of PERMISSIVE.
+    pub(crate) const MOST: Limits = Limits {
+        memory_bytes: 128 << 20,
+        cpu_time_ms: 60_000,
+        wall_time_ms: 120_000,
+        instructions: 100_000_000_000,
+        stack_bytes: STACK_CLASSES_BYTES[2],
+    };
+
+    /// What compiling one JavaScript source may use.
+    pub(crate) const COMPILATION: Limits = Limits {
+        memory_bytes: 64 << 20,
+        ..Limits::DEFAULT
+    };
+
+    pub(crate) fn cpu_time(&self) -> Duration {
+        Duration::from_millis(self.cpu_time_ms)
+    }
+
+    pub(crate) fn wall_time(&self) -> Duration {
+        Duration::from_millis(self.wall_time_ms)
+    }
+
+    /// The value of a setting, in the setting's unit.
+    pub(crate) fn value(&self, setting: &Setting) -> u64 {
+        let mut limits = *self;
+        *limits.field(setting)
+    }
+
+    /// Gives a setting another value.
+    pub(crate) fn set(&mut self, setting: &Setting, value: u64) {
+        *self.field(setting) = value;
+    }
+
+    fn field(&mut self, setting: &Setting) -> &mut u64 {
+        match setting.limit {
+            Limit::CpuTime => &mut self.cpu_time_ms,
+            Limit::WallTime => &mut self.wall_time_ms,
+            Limit::Instructions => &mut self.instructions,
+            Limit::Stack => &mut self.stack_bytes,
+            _ => &mut self.memory_bytes,
+        }
+    }
+}
+
+impl Setting {
+    /// The setting of this key.
+    pub(crate) fn of(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// Whether this may be its value.
+    pub(crate) fn accepts(&self, value: u64) -> bool {
+        match self.limit {
+            Limit::Stack => STACK_CLASSES_BYTES.contains(&value),
+            _ => (self.least..=Limits::MOST.value(self)).contains(&value),
+        }
+    }
+
+    /// Twice the value, as far as that may be had; none if it is the most there is.
+    fn next_above(&self, value: u64) -> Option<u64> {
+        let most = Limits::MOST.value(self);
+        (value < most).then(|| value.saturating_mul(2).min(most))
+    }
+
+    /// The unit of its key.
+    pub(crate) fn unit(&self) -> &'static str {
+        match self.limit {
+            Limit::CpuTime | Limit::WallTime => "ms",
+            Limit::Instructions => "instructions",
+            _ => "bytes",
+        }
+    }
+
+    /// What may be its value, for people.
+    pub(crate) fn range(&self) -> String {
+        match self.limit {
+            Limit::Stack => {
+                let [first, second, third] = STACK_CLASSES_BYTES;
+                format!("{first}, {second} or {third}")
+            }
+            _ => {
+                let most = Limits::MOST.value(self);
+                format!("a whole number from {} to {most}", self.least)
+            }
+        }
+    }
+}
 
 /// The largest linear memory that the pool has room for.
-pub(crate) const MEMORY_BYTES_MAX: u64 = 128 << 20;
+pub(crate) const MEMORY_BYTES_MAX: u64 = Limits::MOST.memory_bytes;
 
 /// The longest SQL text of one guest request.
 pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
@@ -81,6 +200,67 @@ pub(crate) const SOURCE_BYTES_MAX: usize = 4 << 20;
 /// The largest component, as uploaded.
 pub(crate) const COMPONENT_BYTES_MAX: usize = 32 << 20;
 
+/// A limit that is the same for every function, for `heliosdb.limits`.
+pub(crate) struct Fixed {
+    pub(crate) name: &'static str,
+    pub(crate) value: u64,
+    pub(crate) unit: &'static str,
+    /// What happens to what is beyond.
+    pub(crate) effect: &'static str,
+}
+
+/// Every limit that no policy chooses.
+pub(crate) const FIXED: [Fixed; 8] = [
+    Fixed {
+        name: "query result",
+        value: RESULT_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "the call ends, 53200",
+    },
+    Fixed {
+        name: "host call",
+        value: HOST_CALL_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "the call ends, 38000",
+    },
+    Fixed {
+        name: "component handles",
+        value: HANDLES_MAX as u64,
+        unit: "handles",
+        effect: "the call ends, 38000",
+    },
+    Fixed {
+        name: "sql_bytes",
+        value: SQL_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "the request is refused",
+    },
+    Fixed {
+        name: "log messages",
+        value: LOG_MESSAGES_MAX,
+        unit: "messages",
+        effect: "the rest is dropped",
+    },
+    Fixed {
+        name: "log message",
+        value: LOG_MESSAGE_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "the rest is cut off",
+    },
+    Fixed {
+        name: "source",
+        value: SOURCE_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "CREATE FUNCTION is refused, 54000",
+    },
+    Fixed {
+        name: "component",
+        value: COMPONENT_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "CREATE FUNCTION is refused, 54000",
+    },
+];
+
 impl Limit {
     /// The name in errors and in the audit log.
     pub(crate) const fn name(self) -> &'static str {
@@ -94,7 +274,7 @@ impl Limit {
         }
     }
 
-    fn sqlstate(self) -> SqlState {
+    pub(crate) fn sqlstate(self) -> SqlState {
         match self {
             Limit::Memory | Limit::ResultBytes => SqlState::OUT_OF_MEMORY,
             Limit::CpuTime | Limit::WallTime | Limit::Instructions => SqlState::CANCELED,
@@ -114,38 +294,54 @@ pub(crate) struct Exceeded {
 }
 
 impl Exceeded {
-    /// The error of the call that it ended.
-    pub(crate) fn into_error(self, function: &str) -> Error {
-        Error::new(
-            self.limit.sqlstate(),
-            format!("function \"{function}\" was ended: {self}"),
-        )
-        .with_detail(format!("the limit is \"{}\"", self.limit.name()))
+    /// The error of the call that it ended: the limit, whose value it is, and how to
+    /// raise it where that can be done.
+    pub(crate) fn into_error(self, function: &Function) -> Error {
+        let name = &function.name;
+        let setting = SETTINGS.iter().find(|s| s.limit == self.limit);
+        let Some(setting) = setting else {
+            let message = format!("function \"{name}\" was ended: {self}");
+            return Error::new(self.limit.sqlstate(), message)
+                .with_detail("the limit is the same for every function");
+        };
+        let (key, origin) = (setting.key, function.origin(setting));
+        let reached = self.describe(Some(&format!("{origin}, {key}")));
+        let message = format!("function \"{name}\" was ended: {reached}");
+        let error = Error::new(self.limit.sqlstate(), message);
+        match setting.next_above(function.limits.value(setting)) {
+            Some(more) => error.with_hint(format!("ALTER FUNCTION {name} SET ({key} = {more});")),
+            None => error.with_detail("no policy can have more"),
+        }
+    }
+}
+
+impl Exceeded {
+    /// `cpu time limit of 5 s reached (5.001 s used; policy "DEFAULT", max_cpu_time_ms)`
+    fn describe(&self, origin: Option<&str>) -> String {
+        let Exceeded {
+            limit,
+            allowed,
+            observed,
+        } = *self;
+        let verb = match limit {
+            Limit::CpuTime | Limit::WallTime => "used",
+            _ => "needed",
+        };
+        let observed = observed.map(|observed| format!("{} {verb}", quantity(limit, observed)));
+        let more: Vec<&str> = observed.as_deref().into_iter().chain(origin).collect();
+        let more = match more.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", more.join("; ")),
+        };
+        let (name, allowed) = (limit.name(), quantity(limit, allowed));
+        format!("{name} limit of {allowed} reached{more}")
     }
 }
 
 /// `cpu time limit of 5 s reached (5.001 s used)`
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Exceeded {
-            limit,
-            allowed,
-            observed,
-        } = *self;
-        write!(
-            f,
-            "{} limit of {} reached",
-            limit.name(),
-            quantity(limit, allowed)
-        )?;
-        let verb = match limit {
-            Limit::CpuTime | Limit::WallTime => "used",
-            _ => "needed",
-        };
-        match observed {
-            Some(observed) => write!(f, " ({} {verb})", quantity(limit, observed)),
-            None => Ok(()),
-        }
+        f.write_str(&self.describe(None))
     }
 }
 

@@ -26,6 +26,13 @@ pub(crate) struct RuntimeCore {
     pub(crate) linked: Linked,
 }
 
+impl RuntimeCore {
+    /// Compiles a stored JavaScript source again, for this engine.
+    pub(crate) fn recompile(&self) -> impl Fn(&str, &[String], &str) -> Result<Arc<[u8]>> {
+        |name, names, source| self.javascript.compile(&self.engine, name, names, source)
+    }
+}
+
 impl Runtime {
     /// Begins with no option set.
     pub fn builder() -> Builder {

@@ -69,11 +69,7 @@ impl Vault {
             ),
         };
         let engine = runtime.javascript.hash();
-        let recompile = |name: &str, names: &[String], source: &str| {
-            runtime
-                .javascript
-                .compile(&runtime.engine, name, names, source)
-        };
+        let recompile = runtime.recompile();
         Ok(Vault(Arc::new(VaultCore {
             catalog: Arc::new(Catalog::open(catalog.as_deref(), &engine, &recompile)?),
             log: Log::open(log.as_deref())?,

@@ -255,6 +255,36 @@ fn d20_a_newer_format_is_refused() {
     assert_eq!(refused.err().unwrap().sqlstate().as_str(), "0A000");
 }
 
+/// By way of a file the client could change the catalog unrecorded, or another vault.
+#[test]
+fn a_client_opens_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    drop(open(other.path()));
+    let vault = open(directory.path());
+    let mut session = vault.session().unwrap();
+    let catalog = directory.path().join("catalog.db");
+    let data = other.path().join("data.db");
+    let copy = directory.path().join("copy.db");
+    for statement in [
+        format!("ATTACH '{}' AS c", catalog.display()),
+        format!("ATTACH 'file:{}?mode=ro' AS c", catalog.display()),
+        format!("ATTACH '{}' || '' AS c", catalog.display()),
+        format!("ATTACH (SELECT '{}') AS c", catalog.display()),
+        format!("ATTACH '{}' AS c", data.display()),
+        "ATTACH 'relative.db' AS c".to_string(),
+        format!("VACUUM INTO '{}'", copy.display()),
+        format!("VACUUM main INTO '{}' || ''", copy.display()),
+    ] {
+        refuse(&mut session, &statement, "42501");
+    }
+    assert!(!copy.exists());
+    run(
+        &mut session,
+        "ATTACH ':memory:' AS m; ATTACH '' AS t; CREATE TABLE m.x(a); DETACH m; VACUUM;",
+    );
+}
+
 #[test]
 fn d20_sessions_in_memory_share_the_data() {
     let vault = runtime().vault(Storage::Memory).unwrap();

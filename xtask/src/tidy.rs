@@ -20,7 +20,7 @@ const UNSAFE: [&str; 8] = [
     "host/src/audit/table.rs",
     "host/src/database/sqlite.rs",
     "host/src/engine/cache.rs",
-    "host/src/views.rs",
+    "host/src/views/mod.rs",
     "sdk/js-engine/build/src/stack.rs",
     "sdk/js-engine/src/lib.rs",
     "sdk/js-engine/src/run.rs",

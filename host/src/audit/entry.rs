@@ -56,7 +56,7 @@ pub(crate) struct Entry {
     pub(crate) timestamp: i64,
     /// Which execution it belongs to.
     pub(crate) execution_id: String,
-    /// The function that it is about.
+    /// The function that it is about; empty if it is about none.
     pub(crate) function_name: String,
     /// The version of the function, where one is known.
     pub(crate) function_version: Option<u64>,
@@ -96,6 +96,8 @@ pub(crate) enum EventType {
     DatabaseOperation = 6,
     /// A function or what it may do was changed.
     FunctionChanged = 7,
+    /// A security policy was made, changed or dropped: the target.
+    PolicyChanged = 8,
 }
 
 /// Names one execution among all that a log ever saw.
@@ -140,7 +142,7 @@ pub(super) struct Body<'a> {
 
 impl EventType {
     /// Every event type.
-    pub(crate) const ALL: [EventType; 7] = [
+    pub(crate) const ALL: [EventType; 8] = [
         EventType::ExecutionStarted,
         EventType::ExecutionCompleted,
         EventType::ExecutionFailed,
@@ -148,6 +150,7 @@ impl EventType {
         EventType::ResourceLimitExceeded,
         EventType::DatabaseOperation,
         EventType::FunctionChanged,
+        EventType::PolicyChanged,
     ];
 
     /// The name in SQL.
@@ -160,6 +163,7 @@ impl EventType {
             EventType::ResourceLimitExceeded => "ResourceLimitExceeded",
             EventType::DatabaseOperation => "DatabaseOperation",
             EventType::FunctionChanged => "FunctionChanged",
+            EventType::PolicyChanged => "PolicyChanged",
         }
     }
 }

@@ -1,17 +1,18 @@
 //! The catalog's file: its schema, and what is read from it and written to it. Decides
 //! nothing.
 
-use super::{NewFunction, Side};
+use super::{NewFunction, Policies, Side};
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Authority, Code, ExportPath, Function};
+use crate::function::{Authority, Code, ExportPath, Function, Switch};
+use crate::policy::{OwnLimits, Policy};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The newest format of the file that this version reads; it is in `user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE content(
@@ -46,6 +47,31 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// What format 2 adds: policies, and when a version was made. A policy's versions stay
+/// when it is dropped.
+const SCHEMA_2: &str = "
+    ALTER TABLE function ADD COLUMN policy TEXT NOT NULL DEFAULT 'MINIMAL';
+    ALTER TABLE function ADD COLUMN own_limits TEXT NOT NULL DEFAULT '{}'; -- JSON
+    ALTER TABLE function_version ADD COLUMN created_at INTEGER; -- microseconds since 1970
+    ALTER TABLE function_version ADD COLUMN created_by TEXT;
+    CREATE TABLE policy(
+        name TEXT PRIMARY KEY,
+        version INTEGER NOT NULL -- the one that holds
+    ) STRICT;
+    CREATE TABLE policy_version(
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        definition TEXT NOT NULL, -- JSON
+        created_at INTEGER NOT NULL, -- microseconds since 1970
+        created_by TEXT NOT NULL,
+        PRIMARY KEY(name, version)
+    ) STRICT;
+    PRAGMA user_version = 2;
+";
+
+/// The time, for `created_at`.
+const NOW_US: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+
 /// Makes a JavaScript source's bytecode again, when the engine has changed.
 pub(crate) type Recompile<'r> = &'r dyn Fn(&str, &[String], &str) -> Result<Arc<[u8]>>;
 
@@ -59,38 +85,162 @@ pub(super) fn prepare_file(connection: &mut Connection) -> Result<()> {
     let format: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(unreadable)?;
-    match format {
-        0 => {
-            let transaction = connection.transaction().map_err(unwritable)?;
-            transaction.execute_batch(SCHEMA).map_err(unwritable)?;
-            transaction.commit().map_err(unwritable)
+    let steps: &[&str] = match format {
+        0 => &[SCHEMA, SCHEMA_2],
+        1 => &[SCHEMA_2],
+        FORMAT => &[],
+        newer => {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!(
+                    "the catalog has format {newer}; this version reads formats up to {FORMAT}"
+                ),
+            ));
         }
-        FORMAT => Ok(()),
-        newer => Err(Error::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!("the catalog has format {newer}; this version reads formats up to {FORMAT}"),
-        )),
+    };
+    let transaction = connection.transaction().map_err(unwritable)?;
+    for step in steps {
+        transaction.execute_batch(step).map_err(unwritable)?;
     }
+    transaction.commit().map_err(unwritable)
 }
 
 /// The functions that there are, each changed at its own version: 1, 2, 3 …
 pub(super) fn load(
     connection: &Connection,
+    policies: &Policies,
     engine: &ContentHash,
     recompile: Recompile<'_>,
 ) -> Result<Vec<Function>> {
-    let mut authorities = load_authorities(connection)?;
+    let mut granted = load_granted(connection)?;
     let stored = stored_functions(connection).map_err(unreadable)?;
     (1..)
         .zip(stored)
         .map(|(changed_at, stored)| {
-            let authority = authorities.remove(&stored.name).unwrap_or_default();
+            let granted = granted.remove(&stored.name).unwrap_or_default();
+            let policy = policies
+                .get(&stored.policy)
+                .ok_or_else(|| damaged(&stored.name))?;
+            let authority = Authority::new(policy, granted.grants, granted.denials);
             stored.into_function(connection, changed_at, authority, engine, recompile)
         })
         .collect()
 }
 
-fn load_authorities(connection: &Connection) -> Result<HashMap<String, Authority>> {
+/// One function's code in another version, with what it has now besides.
+pub(super) fn load_version(
+    connection: &Connection,
+    now: &Function,
+    version: u64,
+    engine: &ContentHash,
+    recompile: Recompile<'_>,
+) -> Result<Option<Function>> {
+    let only = "AND v.name = ?1 AND v.version = ?2";
+    let sql = FUNCTIONS.replace("v.version = f.version", "true") + only;
+    let stored: Option<Stored> = connection
+        .query_row(&sql, params![now.name, version as i64], Stored::read)
+        .optional()
+        .map_err(unreadable)?;
+    let authority = Authority::clone(&now.authority);
+    stored
+        .map(|stored| {
+            stored.into_function(connection, now.changed_at, authority, engine, recompile)
+        })
+        .transpose()
+}
+
+/// The policies that people made, in the versions that hold.
+pub(super) fn load_policies(connection: &Connection) -> Result<Vec<Policy>> {
+    let mut statement = connection
+        .prepare(
+            "SELECT p.name, p.version, v.definition FROM policy p
+             JOIN policy_version v ON v.name = p.name AND v.version = p.version",
+        )
+        .map_err(unreadable)?;
+    let rows = statement
+        .query_map([], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, i64>(1)? as u64,
+                row.get::<_, String>(2)?,
+            ))
+        })
+        .map_err(unreadable)?;
+    rows.map(|row| {
+        let (name, version, definition) = row.map_err(unreadable)?;
+        Policy::from_json(&name, version, &definition).ok_or_else(|| {
+            Error::new(
+                SqlState::CORRUPTED,
+                format!("policy \"{name}\" is damaged in the catalog"),
+            )
+        })
+    })
+    .collect()
+}
+
+/// Stores a policy's next version, and makes it the one that holds.
+pub(super) fn insert_policy(
+    transaction: &Transaction<'_>,
+    policy: &Policy,
+    caller: &str,
+) -> rusqlite::Result<u64> {
+    let version: i64 = transaction.query_row(
+        "SELECT coalesce(max(version), 0) + 1 FROM policy_version WHERE name = ?",
+        [&policy.name],
+        |row| row.get(0),
+    )?;
+    transaction.execute(
+        &format!("INSERT INTO policy_version VALUES (?, ?, ?, {NOW_US}, ?)"),
+        params![policy.name, version, policy.to_json(), caller],
+    )?;
+    transaction.execute(
+        "INSERT INTO policy VALUES (?, ?)
+         ON CONFLICT(name) DO UPDATE SET version = excluded.version",
+        params![policy.name, version],
+    )?;
+    Ok(version as u64)
+}
+
+/// What `heliosdb.policy_versions` and `heliosdb.function_versions` show, one row each.
+pub(super) fn history(
+    connection: &Connection,
+    of: History,
+) -> rusqlite::Result<Vec<Vec<rusqlite::types::Value>>> {
+    const AT: &str = "strftime('%Y-%m-%d %H:%M:%S', created_at / 1000000, 'unixepoch')
+         || format('.%06d', created_at % 1000000)";
+    let sql = match of {
+        History::Policies => format!(
+            "SELECT name, version, definition, {AT}, created_by
+             FROM policy_version ORDER BY name, version"
+        ),
+        History::Functions => format!(
+            "SELECT name, v.version, v.version = f.version, language, lower(hex(hash)),
+                    {AT}, created_by
+             FROM function_version v JOIN function f USING (name) ORDER BY name, v.version"
+        ),
+    };
+    let mut statement = connection.prepare(&sql)?;
+    let columns = statement.column_count();
+    statement
+        .query_map([], |row| (0..columns).map(|index| row.get(index)).collect())?
+        .collect()
+}
+
+/// Which versions are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum History {
+    Policies,
+    Functions,
+}
+
+/// A function's own grants and denials.
+#[derive(Default)]
+struct Granted {
+    grants: Vec<Grant>,
+    denials: Vec<Grant>,
+}
+
+fn load_granted(connection: &Connection) -> Result<HashMap<String, Granted>> {
     let mut statement = connection
         .prepare("SELECT function, side, capability, pattern FROM authority ORDER BY rowid")
         .map_err(unreadable)?;
@@ -104,24 +254,19 @@ fn load_authorities(connection: &Connection) -> Result<HashMap<String, Authority
             ))
         })
         .map_err(unreadable)?;
-    let mut authorities: HashMap<String, Authority> = HashMap::new();
+    let mut granted: HashMap<String, Granted> = HashMap::new();
     for row in rows {
         let (function, side, capability, pattern) = row.map_err(unreadable)?;
         let pattern = Some(pattern.as_str()).filter(|pattern| !pattern.is_empty());
         let grant = Grant::new(&capability, pattern)
             .map_err(|error| damaged(&function).with_cause(error))?;
-        let side = if side == Side::Deny.as_str() {
-            Side::Deny
-        } else {
-            Side::Grant
-        };
-        authorities
-            .entry(function)
-            .or_default()
-            .side(side)
-            .push(grant);
+        let granted = granted.entry(function).or_default();
+        match side == Side::Deny.as_str() {
+            true => granted.denials.push(grant),
+            false => granted.grants.push(grant),
+        }
     }
-    Ok(authorities)
+    Ok(granted)
 }
 
 fn damaged(function: &str) -> Error {
@@ -131,11 +276,13 @@ fn damaged(function: &str) -> Error {
     )
 }
 
-/// A row of the current version of a function, as it is stored.
+/// A row of a version of a function, as it is stored.
 struct Stored {
     name: String,
     version: u64,
     enabled: bool,
+    policy: String,
+    own_limits: String,
     strict: bool,
     language: String,
     signature: String,
@@ -145,32 +292,36 @@ struct Stored {
     bytecode_engine: Option<Vec<u8>>,
 }
 
+const FUNCTIONS: &str = "
+    SELECT f.name, v.version, f.enabled, f.policy, f.own_limits, v.strict, v.language,
+           v.signature, v.hash, v.entry, v.bytecode, v.bytecode_engine
+    FROM function f JOIN function_version v ON v.name = f.name AND v.version = f.version ";
+
 fn stored_functions(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
     connection
-        .prepare(
-            "SELECT f.name, f.version, f.enabled, v.strict, v.language, v.signature, v.hash,
-                    v.entry, v.bytecode, v.bytecode_engine
-             FROM function f JOIN function_version v ON v.name = f.name AND v.version = f.version
-             ORDER BY f.name",
-        )?
-        .query_map([], |row| {
-            Ok(Stored {
-                name: row.get(0)?,
-                version: row.get::<_, i64>(1)? as u64,
-                enabled: row.get(2)?,
-                strict: row.get(3)?,
-                language: row.get(4)?,
-                signature: row.get(5)?,
-                hash: row.get(6)?,
-                entry: row.get(7)?,
-                bytecode: row.get(8)?,
-                bytecode_engine: row.get(9)?,
-            })
-        })?
+        .prepare(&format!("{FUNCTIONS} ORDER BY f.name"))?
+        .query_map([], Stored::read)?
         .collect()
 }
 
 impl Stored {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
+        Ok(Stored {
+            name: row.get(0)?,
+            version: row.get::<_, i64>(1)? as u64,
+            enabled: row.get(2)?,
+            policy: row.get(3)?,
+            own_limits: row.get(4)?,
+            strict: row.get(5)?,
+            language: row.get(6)?,
+            signature: row.get(7)?,
+            hash: row.get(8)?,
+            entry: row.get(9)?,
+            bytecode: row.get(10)?,
+            bytecode_engine: row.get(11)?,
+        })
+    }
+
     fn into_function(
         self,
         connection: &Connection,
@@ -194,15 +345,19 @@ impl Stored {
                 export: self.export_path()?,
             },
         };
+        let own_limits =
+            OwnLimits::from_json(&self.own_limits).ok_or_else(|| damaged(&self.name))?;
         Ok(Function {
             signature: serde_json::from_str(&self.signature)
                 .map_err(|error| damaged(&self.name).with_cause(error))?,
             name: self.name,
             version: self.version,
             changed_at,
-            enabled: self.enabled,
+            enabled: Switch::new(self.enabled),
             strict: self.strict,
             code,
+            limits: own_limits.over(authority.policy.limits),
+            own_limits,
             authority: Arc::new(authority),
         })
     }
@@ -260,6 +415,7 @@ pub(super) fn insert(
     transaction: &Transaction<'_>,
     new: &NewFunction,
     engine: &ContentHash,
+    caller: &str,
 ) -> rusqlite::Result<u64> {
     let version: i64 = transaction.query_row(
         "SELECT coalesce(max(version), 0) + 1 FROM function_version WHERE name = ?",
@@ -283,12 +439,12 @@ pub(super) fn insert(
         params![&hash[..], &new.content[..]],
     )?;
     transaction.execute(
-        "INSERT INTO function VALUES (?, ?, 1)
+        "INSERT INTO function(name, version, enabled) VALUES (?, ?, 1)
          ON CONFLICT(name) DO UPDATE SET version = excluded.version",
         params![new.name, version],
     )?;
     transaction.execute(
-        "INSERT INTO function_version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        &format!("INSERT INTO function_version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {NOW_US}, ?)"),
         params![
             new.name,
             version,
@@ -299,6 +455,7 @@ pub(super) fn insert(
             entry,
             bytecode,
             bytecode.map(|_| &engine[..]),
+            caller,
         ],
     )?;
     Ok(version as u64)
@@ -332,4 +489,40 @@ pub(super) fn unreadable(cause: rusqlite::Error) -> Error {
 
 pub(super) fn unwritable(cause: rusqlite::Error) -> Error {
     Error::new(SqlState::IO, "the catalog cannot be written").with_cause(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_format_gets_what_came_since() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA).unwrap();
+        connection
+            .execute_batch(
+                r#"INSERT INTO content VALUES (zeroblob(32), x'00');
+                   INSERT INTO function VALUES ('f', 1, 1);
+                   INSERT INTO function_version VALUES ('f', 1, 'wasm', 0,
+                     '{"parameters":[],"returns":"bigint","result":null}', zeroblob(32),
+                     '{"interface":null,"function":"f"}', NULL, NULL);"#,
+            )
+            .unwrap();
+        prepare_file(&mut connection).unwrap();
+        let recompile = |_: &str, _: &[String], _: &str| unreachable!();
+        let functions = load(&connection, &Policies::default(), &[0; 32], &recompile).unwrap();
+        assert_eq!(functions[0].policy().name, "MINIMAL");
+        assert!(functions[0].enabled.is_on());
+        prepare_file(&mut connection).unwrap();
+    }
+
+    #[test]
+    fn d20_a_newer_format_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection
+            .pragma_update(None, "user_version", FORMAT + 1)
+            .unwrap();
+        let error = prepare_file(&mut connection).unwrap_err();
+        assert_eq!(error.sqlstate(), SqlState::FEATURE_NOT_SUPPORTED);
+    }
 }

@@ -1,19 +1,25 @@
-//! The catalog: which functions exist, their versions, and their grants.
+//! The catalog: which functions exist, their versions, their grants, and the policies.
 //!
 //! A SQLite file of its own beside the data, so that a REVOKE never waits for a
 //! running writer. What is in it is held in memory too, as immutable [`Function`]s;
 //! a reader never waits for the disk. One process owns the file.
 
 mod file;
+mod policies;
 
-pub(crate) use file::Recompile;
+pub(crate) use file::{History, Recompile};
+pub(crate) use policies::Policies;
 
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState, nearest};
-use crate::function::{Authority, Code, Function};
+use crate::function::{Authority, Code, Function, Switch};
+use crate::limits::Limits;
+use crate::policy::{Entry, OwnLimits, Policy};
 use crate::signature::Signature;
-use file::{delete, insert, load, prepare_file, unreadable, unwritable};
+use file::{
+    delete, insert, load, load_policies, load_version, prepare_file, unreadable, unwritable,
+};
 use rusqlite::{Connection, Transaction, params};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -31,6 +37,7 @@ pub(crate) struct Catalog {
 
 #[derive(Default)]
 struct Functions {
+    policies: Policies,
     by_name: HashMap<String, Arc<Function>>,
     /// The last change of each name, by the version that it made.
     changes: BTreeMap<u64, String>,
@@ -69,8 +76,11 @@ impl Catalog {
         }
         .map_err(unreadable)?;
         prepare_file(&mut connection)?;
-        let mut functions = Functions::default();
-        for function in load(&connection, engine, recompile)? {
+        let mut functions = Functions {
+            policies: Policies::new(load_policies(&connection)?),
+            ..Functions::default()
+        };
+        for function in load(&connection, &functions.policies, engine, recompile)? {
             let name = function.name.clone();
             functions.changes.insert(function.changed_at, name.clone());
             functions.by_name.insert(name, Arc::new(function));
@@ -160,8 +170,9 @@ impl Catalog {
         new: NewFunction,
         or_replace: bool,
         engine: &ContentHash,
+        caller: &str,
         record: impl FnOnce(u64) -> Result<()>,
-    ) -> Result<Arc<Function>> {
+    ) -> Result<()> {
         let mut connection = self.lock()?;
         let old = self.function(&new.name);
         if old.is_some() && !or_replace {
@@ -172,23 +183,32 @@ impl Catalog {
             .with_hint("CREATE OR REPLACE FUNCTION replaces it and keeps its grants"));
         }
         let transaction = connection.transaction().map_err(unwritable)?;
-        let version = insert(&transaction, &new, engine).map_err(unwritable)?;
+        let version = insert(&transaction, &new, engine, caller).map_err(unwritable)?;
         record(version)?;
         transaction.commit().map_err(unwritable)?;
-        let old = old.as_deref();
+        let authority = old.as_ref().map(|old| Arc::clone(&old.authority));
         self.publish(&new.name, |changed_at| {
             Some(Function {
                 version,
                 changed_at,
-                enabled: old.is_none_or(|old| old.enabled),
+                enabled: old
+                    .as_ref()
+                    .map_or_else(|| Switch::new(true), |old| Arc::clone(&old.enabled)),
                 strict: new.strict,
-                signature: new.signature.clone(),
-                code: new.code.clone(),
-                authority: old.map_or_else(Arc::default, |old| Arc::clone(&old.authority)),
+                signature: new.signature,
+                code: new.code,
+                authority: authority.unwrap_or_else(|| {
+                    let minimal = Policy::minimal();
+                    Arc::new(Authority::new(minimal, Vec::new(), Vec::new()))
+                }),
+                own_limits: old
+                    .as_ref()
+                    .map(|old| old.own_limits.clone())
+                    .unwrap_or_default(),
+                limits: old.as_ref().map_or(Limits::DEFAULT, |old| old.limits),
                 name: new.name.clone(),
             })
-        })?;
-        self.expect(&new.name)
+        })
     }
 
     /// Removes a function with its versions and grants.
@@ -199,6 +219,7 @@ impl Catalog {
         delete(&transaction, name).map_err(unwritable)?;
         record(old.version)?;
         transaction.commit().map_err(unwritable)?;
+        old.enabled.turn_off();
         self.publish(name, |_| None)
     }
 
@@ -280,12 +301,75 @@ impl Catalog {
             .map_err(unwritable)?;
         record(old.version)?;
         transaction.commit().map_err(unwritable)?;
-        self.publish(name, |changed_at| {
-            Some(Function {
-                enabled,
-                changed_at,
-                ..copy(&old)
-            })
+        if !enabled {
+            old.enabled.turn_off();
+        }
+        self.publish_changed(&old, |function| {
+            if enabled != function.enabled.is_on() {
+                function.enabled = Switch::new(enabled);
+            }
+        })
+    }
+
+    /// Makes an earlier version the one that runs, or a later one again.
+    pub(crate) fn set_version(
+        &self,
+        name: &str,
+        version: u64,
+        engine: &ContentHash,
+        recompile: Recompile<'_>,
+        record: impl FnOnce(u64) -> Result<()>,
+    ) -> Result<()> {
+        let mut connection = self.lock()?;
+        let old = self.expect(name)?;
+        let Some(wanted) = load_version(&connection, &old, version, engine, recompile)? else {
+            return Err(Error::new(
+                SqlState::INVALID_VALUE,
+                format!("function \"{name}\" has no version {version}"),
+            )
+            .with_hint(format!(
+                "SELECT * FROM heliosdb.function_versions WHERE function_name = '{name}';"
+            )));
+        };
+        let transaction = connection.transaction().map_err(unwritable)?;
+        transaction
+            .execute(
+                "UPDATE function SET version = ? WHERE name = ?",
+                params![version as i64, name],
+            )
+            .map_err(unwritable)?;
+        record(version)?;
+        transaction.commit().map_err(unwritable)?;
+        self.publish_changed(&old, |function| {
+            function.version = wanted.version;
+            function.strict = wanted.strict;
+            function.signature = wanted.signature;
+            function.code = wanted.code;
+        })
+    }
+
+    /// Gives a function limits of its own.
+    pub(crate) fn set_own_limits(
+        &self,
+        name: &str,
+        entries: &[Entry],
+        record: impl FnOnce(u64, &OwnLimits) -> Result<()>,
+    ) -> Result<()> {
+        let mut connection = self.lock()?;
+        let old = self.expect(name)?;
+        let own_limits = old.own_limits.with(entries)?;
+        let transaction = connection.transaction().map_err(unwritable)?;
+        transaction
+            .execute(
+                "UPDATE function SET own_limits = ? WHERE name = ?",
+                params![own_limits.to_json(), name],
+            )
+            .map_err(unwritable)?;
+        record(old.version, &own_limits)?;
+        transaction.commit().map_err(unwritable)?;
+        self.publish_changed(&old, |function| {
+            function.limits = own_limits.over(function.policy().limits);
+            function.own_limits = own_limits;
         })
     }
 
@@ -297,27 +381,39 @@ impl Catalog {
     ) -> Result<()> {
         let mut connection = self.lock()?;
         let old = self.expect(name)?;
-        let mut authority = Authority {
-            grants: old.authority.grants.clone(),
-            denials: old.authority.denials.clone(),
-        };
+        let mut authority = Authority::clone(&old.authority);
         let transaction = connection.transaction().map_err(unwritable)?;
         change(&transaction, &mut authority)?;
         record(old.version)?;
         transaction.commit().map_err(unwritable)?;
-        let authority = Arc::new(authority);
-        self.publish(name, |changed_at| {
-            Some(Function {
-                authority,
-                changed_at,
-                ..copy(&old)
-            })
+        // Made anew, for what follows from its lists.
+        let authority = Authority::new(authority.policy, authority.grants, authority.denials);
+        self.publish_changed(&old, |function| function.authority = Arc::new(authority))
+    }
+
+    /// Makes a function visible that is as the old one but for a change.
+    fn publish_changed(&self, old: &Function, change: impl FnOnce(&mut Function)) -> Result<()> {
+        self.publish(&old.name, |changed_at| {
+            let mut function = old.clone();
+            function.changed_at = changed_at;
+            change(&mut function);
+            Some(function)
         })
     }
 
     /// Makes a change visible to every call; the caller holds the change lock.
     fn publish(&self, name: &str, make: impl FnOnce(u64) -> Option<Function>) -> Result<()> {
         let mut functions = self.functions.write().map_err(Error::internal)?;
+        self.publish_in(&mut functions, name, make);
+        Ok(())
+    }
+
+    fn publish_in(
+        &self,
+        functions: &mut Functions,
+        name: &str,
+        make: impl FnOnce(u64) -> Option<Function>,
+    ) {
         let version = self.version.load(Ordering::Acquire) + 1;
         if let Some(old) = functions.by_name.get(name).map(|old| old.changed_at) {
             functions.changes.remove(&old);
@@ -330,7 +426,6 @@ impl Catalog {
             None => functions.by_name.remove(name),
         };
         self.version.store(version, Ordering::Release);
-        Ok(())
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Connection>> {
@@ -356,21 +451,20 @@ impl Authority {
     }
 }
 
-fn copy(function: &Function) -> Function {
-    Function {
-        name: function.name.clone(),
-        version: function.version,
-        changed_at: function.changed_at,
-        enabled: function.enabled,
-        strict: function.strict,
-        signature: function.signature.clone(),
-        code: function.code.clone(),
-        authority: Arc::clone(&function.authority),
-    }
-}
-
 fn pattern(grant: &Grant) -> String {
     grant.pattern().map(ToString::to_string).unwrap_or_default()
+}
+
+fn no_such_policy(name: &str, names: &[String]) -> Error {
+    let error = Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("no security policy \"{name}\""),
+    )
+    .with_detail(format!("the policies are {}", names.join(", ")));
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => error.with_hint(format!("did you mean {near}?")),
+        None => error,
+    }
 }
 
 fn no_such_grant(name: &str, grant: &Grant, authority: &Authority) -> Error {

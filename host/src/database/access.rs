@@ -6,6 +6,7 @@
 //! prepared statement) and asks the [`Gate`], whose mode says on whose behalf SQLite
 //! is working.
 
+use rusqlite::ffi;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,7 +52,8 @@ enum Mode {
     /// The host's own statements.
     #[default]
     Host,
-    /// The client's statement: all is allowed but changes of the host's schema.
+    /// The client's statement: all is allowed but changes of the host's schema, and
+    /// files.
     Client(Access),
     /// A guest's statement is being prepared: what it touches is noted, and checked
     /// before the first step.
@@ -127,7 +129,7 @@ impl Gate {
         match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Mode::Host => Authorization::Allow,
             Mode::Client(access) => {
-                if changes_host_schema(context) {
+                if changes_host_schema(context) || opens_file(context) {
                     return Authorization::Deny;
                 }
                 if let AuthAction::Function { function_name } = context.action {
@@ -189,6 +191,17 @@ fn changes_host_schema(context: &AuthContext<'_>) -> bool {
         _ => context
             .database_name
             .is_some_and(|name| name.eq_ignore_ascii_case(HOST_SCHEMA)),
+    }
+}
+
+/// Whether it is an ATTACH of a file, or a VACUUM INTO one: it could be the catalog,
+/// whose grants would change unrecorded, or another vault's.
+fn opens_file(context: &AuthContext<'_>) -> bool {
+    match context.action {
+        AuthAction::Attach { filename } => !matches!(filename, "" | ":memory:"),
+        // The name of the file is computed.
+        AuthAction::Unknown { code, .. } => code == ffi::SQLITE_ATTACH,
+        _ => false,
     }
 }
 

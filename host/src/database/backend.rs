@@ -34,6 +34,8 @@ pub(crate) struct Deadline(Mutex<Option<Arc<Meter>>>);
 /// A guest's statement with what it touches.
 pub(crate) struct Checked {
     pub(crate) statement: Statement,
+    /// The longest text or blob that it may make.
+    pub(crate) value_bytes_max: i32,
     pub(crate) summary: Arc<StatementSummary>,
     /// Each capability and target that it needs, with the proof that it is granted.
     pub(crate) permits: Vec<(&'static str, Arc<str>, Permit)>,
@@ -70,13 +72,18 @@ const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 /// The longest text or blob that a guest's statement may make.
 pub(super) const GUEST_VALUE_BYTES_MAX: i32 = 16 << 20;
 
-/// SQLite's limits while it works for a guest. The pattern of a LIKE and the length of a
-/// program are limited since SQLite looks at the clocks between rows only.
-const GUEST_LIMITS: [(i32, i32); 3] = [
-    (ffi::SQLITE_LIMIT_LENGTH, GUEST_VALUE_BYTES_MAX),
-    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 250),
-    (ffi::SQLITE_LIMIT_VDBE_OP, 25_000),
-];
+/// The shortest such bound, for the longest program.
+const GUEST_VALUE_BYTES_MIN: usize = 64 << 10;
+
+/// What all values of a guest's program may take together: SQLite counts no memory, and
+/// looks at the clocks between rows only.
+const GUEST_ROW_BYTES_MAX: usize = 1 << 30;
+
+/// The longest pattern of a guest's LIKE, in bytes.
+const GUEST_PATTERN_BYTES_MAX: i32 = 100;
+
+/// The longest program of a guest's statement, in steps.
+const GUEST_PROGRAM_STEPS_MAX: i32 = 25_000;
 
 /// What a name in a statement stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -240,8 +247,9 @@ impl Database {
 
     /// Prepares a guest's statement. Nothing has an effect before it is run.
     pub(crate) fn prepare_guest(&self, sql: &str) -> Result<(Statement, Access), GuestFailure> {
-        let (prepared, mut access) =
-            self.limited(|| self.gate.collect(|| self.handle.prepare(sql)));
+        let (prepared, mut access) = self.limited(GUEST_VALUE_BYTES_MAX, || {
+            self.gate.collect(|| self.handle.prepare(sql))
+        });
         if let Some(forbidden) = access.forbidden.take() {
             // SQLite refused it over the forbidden action; the caller says so.
             return Err(GuestFailure::Forbidden(forbidden));
@@ -270,10 +278,11 @@ impl Database {
     ) -> Result<u64, E> {
         let Checked {
             statement,
+            value_bytes_max,
             permits: _,
             summary: _,
         } = checked;
-        let result = self.limited(|| {
+        let result = self.limited(*value_bytes_max, || {
             bind_all(statement, params).map_err(|f| E::from(GuestFailure::Sqlite(f)))?;
             self.within(meter, || {
                 self.gate.step(|| {
@@ -299,9 +308,16 @@ impl Database {
     }
 
     /// Works under a guest's limits of SQLite's.
-    fn limited<R>(&self, work: impl FnOnce() -> R) -> R {
-        let before =
-            GUEST_LIMITS.map(|(limit, value)| (limit, self.handle.set_limit(limit, value)));
+    fn limited<R>(&self, value_bytes_max: i32, work: impl FnOnce() -> R) -> R {
+        let limits = [
+            (ffi::SQLITE_LIMIT_LENGTH, value_bytes_max),
+            (
+                ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH,
+                GUEST_PATTERN_BYTES_MAX,
+            ),
+            (ffi::SQLITE_LIMIT_VDBE_OP, GUEST_PROGRAM_STEPS_MAX),
+        ];
+        let before = limits.map(|(limit, value)| (limit, self.handle.set_limit(limit, value)));
         let result = work();
         for (limit, value) in before {
             self.handle.set_limit(limit, value);
@@ -362,6 +378,25 @@ impl Database {
     fn lock_prepared(&self) -> std::sync::MutexGuard<'_, Prepared> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The longest text or blob that a statement may make: the more its program can hold at
+/// once, the shorter; and shorter still if each may be compared with a pattern, from
+/// each of its characters on.
+pub(crate) fn value_bytes_max(statement: &Statement, access: &Access) -> i32 {
+    // A register, and at least two steps of the program to fill it.
+    const HELD_VALUE_BYTES: usize = 96;
+    let values = (statement.program_bytes() / HELD_VALUE_BYTES).max(1);
+    let has_pattern = access.functions.iter().any(|f| f == "like" || f == "glob");
+    let each = if has_pattern {
+        GUEST_PATTERN_BYTES_MAX as usize
+    } else {
+        1
+    };
+    let bytes = (GUEST_ROW_BYTES_MAX / values).max(GUEST_VALUE_BYTES_MIN) / each;
+    i32::try_from(bytes).map_or(GUEST_VALUE_BYTES_MAX, |bytes| {
+        bytes.min(GUEST_VALUE_BYTES_MAX)
+    })
 }
 
 /// A module that acts as a table without having been made one.

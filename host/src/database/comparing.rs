@@ -29,27 +29,18 @@ struct Original {
     // Dropped before the connection, which it belongs to.
     statement: Statement,
     handle: Handle,
-    _connection: Arc<Mutex<Connection>>,
+    _connection: Connection,
 }
 
 /// Takes the place of the functions on a connection.
 pub(super) fn bound(connection: &Connection, deadline: &Arc<Deadline>) -> rusqlite::Result<()> {
-    let own = Connection::open_in_memory()?;
-    let handles = FUNCTIONS.map(|_| Handle::new(&own));
-    let own = Arc::new(Mutex::new(own));
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
-    for ((name, arguments), handle) in FUNCTIONS.into_iter().zip(handles) {
-        let parameters = vec!["?"; arguments as usize].join(",");
-        let sql = format!("SELECT {name}({parameters})");
-        let statement = handle.prepare(&sql).map_err(error)?.0;
-        let original = Mutex::new(Original {
-            statement: statement.ok_or(Error::InvalidQuery)?,
-            handle,
-            _connection: Arc::clone(&own),
-        });
+    for (name, arguments) in FUNCTIONS {
         let deadline = Arc::clone(deadline);
+        // Opened when it is first called, since few sessions call any.
+        let original: Mutex<Option<Original>> = Mutex::default();
         connection.create_scalar_function(name, arguments, flags, move |context| {
             let is_guest = deadline.is_set();
             if is_guest {
@@ -61,7 +52,13 @@ pub(super) fn bound(connection: &Connection, deadline: &Arc<Deadline>) -> rusqli
                 i32::MAX
             };
             let mut original = original.lock().unwrap_or_else(PoisonError::into_inner);
-            original.call(context, length_max)
+            if original.is_none() {
+                *original = Some(Original::open(name, arguments)?);
+            }
+            match &mut *original {
+                Some(original) => original.call(context, length_max),
+                None => Err(Error::InvalidQuery),
+            }
         })?;
     }
     Ok(())
@@ -83,6 +80,19 @@ fn check(context: &Context<'_>, deadline: &Deadline) -> rusqlite::Result<()> {
 }
 
 impl Original {
+    fn open(name: &str, arguments: i32) -> rusqlite::Result<Original> {
+        let connection = Connection::open_in_memory()?;
+        let handle = Handle::new(&connection);
+        let parameters = vec!["?"; arguments as usize].join(",");
+        let sql = format!("SELECT {name}({parameters})");
+        let statement = handle.prepare(&sql).map_err(error)?.0;
+        Ok(Original {
+            statement: statement.ok_or(Error::InvalidQuery)?,
+            handle,
+            _connection: connection,
+        })
+    }
+
     fn call(&mut self, context: &Context<'_>, length_max: i32) -> rusqlite::Result<Value> {
         self.handle.set_limit(ffi::SQLITE_LIMIT_LENGTH, length_max);
         let result = self.run(context);

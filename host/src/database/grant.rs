@@ -5,6 +5,7 @@
 
 use crate::capability::{Capability, Grant};
 use crate::error::{Error, Result, SqlState};
+use crate::function::Authority;
 use std::fmt;
 
 /// The schema that a name without one means.
@@ -79,8 +80,7 @@ pub(crate) fn permit(
     capability: Capability,
     schema: &str,
     table: &str,
-    grants: &[Grant],
-    denials: &[Grant],
+    authority: &Authority,
 ) -> Option<Permit> {
     let covers = |grant: &Grant| {
         grant.capability() == capability
@@ -88,7 +88,7 @@ pub(crate) fn permit(
                 .pattern()
                 .is_some_and(|pattern| pattern.covers(schema, table))
     };
-    (grants.iter().any(covers) && !denials.iter().any(covers)).then_some(Permit(()))
+    authority.permits(covers).then_some(Permit(()))
 }
 
 /// Names that no pattern matches: the host's own and the database's own tables.
@@ -132,6 +132,7 @@ fn glob(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policy;
 
     fn covers(pattern: &str, schema: &str, table: &str) -> bool {
         TablePattern::parse(pattern).unwrap().covers(schema, table)
@@ -207,20 +208,23 @@ mod tests {
 
     #[test]
     fn a_denial_wins_over_every_grant() {
-        let grants = [Grant::new("DATABASE_READ", Some("*")).unwrap()];
-        let denials = [Grant::new("DATABASE_READ", Some("secrets")).unwrap()];
-        let read = |table| permit(Capability::DatabaseRead, "main", table, &grants, &denials);
+        let grants = vec![Grant::new("DATABASE_READ", Some("*")).unwrap()];
+        let denials = vec![Grant::new("DATABASE_READ", Some("secrets")).unwrap()];
+        let authority = Authority::new(Policy::minimal(), grants, denials);
+        let read = |table| permit(Capability::DatabaseRead, "main", table, &authority);
         assert!(read("users").is_some());
         assert!(read("secrets").is_none());
-        assert!(
-            permit(
-                Capability::DatabaseWrite,
-                "main",
-                "users",
-                &grants,
-                &denials
-            )
-            .is_none()
-        );
+        let write = permit(Capability::DatabaseWrite, "main", "users", &authority);
+        assert!(write.is_none());
+    }
+
+    #[test]
+    fn d1_a_policys_capability_is_as_good_as_a_grant_and_a_denial_wins_over_it() {
+        let policy = Policy::built_in_named("permissive").unwrap();
+        let denials = vec![Grant::new("DATABASE_READ", Some("secrets")).unwrap()];
+        let authority = Authority::new(policy, Vec::new(), denials);
+        let read = |table| permit(Capability::DatabaseRead, "main", table, &authority);
+        assert!(read("users").is_some());
+        assert!(read("secrets").is_none());
     }
 }

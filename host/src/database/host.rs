@@ -202,6 +202,7 @@ impl Execution {
         }
         let summary = Arc::new(summary(sql, &statement, &access));
         Ok(Checked {
+            value_bytes_max: backend::value_bytes_max(&statement, &access),
             statement,
             summary,
             permits,
@@ -231,9 +232,9 @@ impl Execution {
         session
             .database
             .within(&meter, || session.database.begin_unit(may_write))
-            .map_err(|error| match meter.exceeded() {
+            .map_err(|error| match meter.ended() {
                 // It waited for the lock until its time was over.
-                Some(exceeded) => Ran::End(self.exceed(exceeded)),
+                Some(stop) => Ran::End(self.stop(stop)),
                 None => Ran::End(self.fault(error)),
             })?;
         let changes = session.database.run_guest(
@@ -420,9 +421,9 @@ impl Execution {
 
     fn sqlite_failure(&self, failure: &Failure) -> Outcome {
         if backend::is_interrupted(failure)
-            && let Err(exceeded) = self.meter.check()
+            && let Err(stop) = self.meter.check()
         {
-            return Outcome::End(self.exceed(exceeded));
+            return Outcome::End(self.stop(stop));
         }
         match backend::sqlstate(failure) {
             SqlState::SYNTAX => invalid(&failure.message),
@@ -451,13 +452,11 @@ impl Need {
         if !self.is_coverable() {
             return None;
         }
-        let authority = &execution.authority;
         grant::permit(
             self.capability,
             &self.schema,
             &self.table,
-            &authority.grants,
-            &authority.denials,
+            &execution.authority,
         )
     }
 

@@ -201,6 +201,15 @@ impl Statement {
         self.explain
     }
 
+    /// What its program and its registers take, in bytes.
+    pub(crate) fn program_bytes(&self) -> usize {
+        // SAFETY: the statement is not finalized; nothing is reset.
+        let bytes = unsafe {
+            ffi::sqlite3_stmt_status(self.raw.as_ptr(), ffi::SQLITE_STMTSTATUS_MEMUSED, 0)
+        };
+        usize::try_from(bytes).unwrap_or(0)
+    }
+
     /// Whether it changes nothing itself. Functions that it calls may.
     pub(crate) fn is_read_only(&self) -> bool {
         self.read_only

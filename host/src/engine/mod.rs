@@ -145,8 +145,8 @@ fn config() -> Config {
             false,
         )
         .relaxed_simd_deterministic(true)
-        .max_wasm_stack(limits::STACK_BYTES as usize)
-        .async_stack_size(limits::STACK_BYTES as usize + HOST_STACK_BYTES)
+        .max_wasm_stack(limits::STACK_CLASSES_BYTES[0] as usize)
+        .async_stack_size(limits::STACK_CLASSES_BYTES[0] as usize + HOST_STACK_BYTES)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     config

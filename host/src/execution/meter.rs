@@ -1,7 +1,9 @@
 //! What a call has used, and whether it has reached a limit.
 
+use crate::function::Switch;
 use crate::limits::{Exceeded, Limit, Limits};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
@@ -9,9 +11,22 @@ use wasmtime::ResourceLimiter;
 /// while the guest waits for a statement.
 pub(crate) struct Meter {
     limits: Limits,
+    /// Whether the function may still run.
+    enabled: Arc<Switch>,
     started: Instant,
     cpu_started: Duration,
-    exceeded: Mutex<Option<Exceeded>>,
+    /// Before this time on the clock the CPU time cannot have reached its limit: a
+    /// thread's CPU clock is never faster. Reading that clock takes a system call.
+    cpu_look_at_ns: AtomicU64,
+    ended: Mutex<Option<Stop>>,
+}
+
+/// Why an execution must end, whatever its guest does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop {
+    Limit(Exceeded),
+    /// The function was disabled or dropped.
+    Disabled,
 }
 
 /// What an execution cost.
@@ -29,46 +44,59 @@ pub(crate) struct Cost {
 
 impl Meter {
     /// Starts the clocks. Must be called on the thread that runs the call.
-    pub(crate) fn start(limits: Limits) -> Meter {
+    pub(crate) fn start(limits: Limits, enabled: Arc<Switch>) -> Meter {
         Meter {
-            limits,
+            enabled,
             started: Instant::now(),
             cpu_started: thread_cpu_time(),
-            exceeded: Mutex::new(None),
+            cpu_look_at_ns: AtomicU64::new(nanoseconds(limits.cpu_time())),
+            ended: Mutex::new(None),
+            limits,
         }
     }
 
-    /// Looks at the clocks. What the statement around the call does on this thread
-    /// counts too. Once a limit is reached, it stays reached.
-    pub(crate) fn check(&self) -> Result<(), Exceeded> {
-        if let Some(exceeded) = self.exceeded() {
-            return Err(exceeded);
+    /// Looks at the clocks, and whether the function was disabled. What the statement
+    /// around the call does on this thread counts too. What has ended stays ended.
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        if let Some(stop) = self.ended() {
+            return Err(stop);
+        }
+        if !self.enabled.is_on() {
+            return Err(self.end(Stop::Disabled));
         }
         let wall = self.started.elapsed();
-        if wall >= self.limits.wall_time {
-            return Err(self.exceed(Limit::WallTime, self.limits.wall_time, wall));
+        if wall >= self.limits.wall_time() {
+            return Err(self.exceed(Limit::WallTime, self.limits.wall_time(), wall));
+        }
+        if nanoseconds(wall) < self.cpu_look_at_ns.load(Ordering::Relaxed) {
+            return Ok(());
         }
         let cpu = self.cpu_time();
-        if cpu >= self.limits.cpu_time {
-            return Err(self.exceed(Limit::CpuTime, self.limits.cpu_time, cpu));
+        let left = self.limits.cpu_time().saturating_sub(cpu);
+        if left.is_zero() {
+            return Err(self.exceed(Limit::CpuTime, self.limits.cpu_time(), cpu));
         }
+        let look_at = nanoseconds(wall.saturating_add(left));
+        self.cpu_look_at_ns.store(look_at, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Why it must end, if it must.
+    pub(crate) fn ended(&self) -> Option<Stop> {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The limit that was reached, if one was.
     pub(crate) fn exceeded(&self) -> Option<Exceeded> {
-        *self
-            .exceeded
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        match self.ended() {
+            Some(Stop::Limit(exceeded)) => Some(exceeded),
+            _ => None,
+        }
     }
 
     /// Notes a limit that was reached elsewhere: by the fuel, the limiter, a query.
     pub(crate) fn note(&self, exceeded: Exceeded) {
-        self.exceeded
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get_or_insert(exceeded);
+        self.end(Stop::Limit(exceeded));
     }
 
     pub(crate) fn wall_time(&self) -> Duration {
@@ -79,18 +107,23 @@ impl Meter {
         thread_cpu_time().saturating_sub(self.cpu_started)
     }
 
-    fn exceed(&self, limit: Limit, allowed: Duration, observed: Duration) -> Exceeded {
-        let exceeded = Exceeded {
+    fn exceed(&self, limit: Limit, allowed: Duration, observed: Duration) -> Stop {
+        self.end(Stop::Limit(Exceeded {
             limit,
-            allowed: allowed.as_nanos() as u64,
-            observed: Some(observed.as_nanos() as u64),
-        };
-        *self
-            .exceeded
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(exceeded);
-        exceeded
+            allowed: nanoseconds(allowed),
+            observed: Some(nanoseconds(observed)),
+        }))
     }
+
+    /// Of several reasons the first one stays.
+    fn end(&self, stop: Stop) -> Stop {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended.get_or_insert(stop)
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn thread_cpu_time() -> Duration {

@@ -9,10 +9,10 @@ pub(crate) mod record;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::error::{Error, SqlState};
 use crate::function::{Authority, Function};
-use crate::limits::{self, Exceeded};
+use crate::limits::Exceeded;
 use crate::log::MessageBudget;
 use crate::session::core::SessionCore;
-use meter::{Cost, MemoryMeter, Meter};
+use meter::{Cost, MemoryMeter, Meter, Stop};
 use record::Recorder;
 use std::sync::Arc;
 
@@ -63,11 +63,7 @@ impl std::fmt::Display for HostFault {
 impl std::error::Error for HostFault {}
 
 impl Execution {
-    pub(crate) fn start(
-        session: &Arc<SessionCore>,
-        function: &Arc<Function>,
-        limits: limits::Limits,
-    ) -> Execution {
+    pub(crate) fn start(session: &Arc<SessionCore>, function: &Arc<Function>) -> Execution {
         let recorder = Recorder::start(
             Arc::clone(&session.vault.log),
             Arc::clone(function),
@@ -80,8 +76,8 @@ impl Execution {
             // Older than any: the first host call looks the function up anew.
             catalog_version: function.changed_at,
             function: Arc::clone(function),
-            meter: Arc::new(Meter::start(limits)),
-            memory: MemoryMeter::new(limits.memory_bytes),
+            meter: Arc::new(Meter::start(function.limits, Arc::clone(&function.enabled))),
+            memory: MemoryMeter::new(function.limits.memory_bytes),
             recorder,
             messages: MessageBudget::default(),
             refusals: Vec::new(),
@@ -92,18 +88,17 @@ impl Execution {
     /// Every host function begins here: the limits are looked at, and what the
     /// function may do is what the catalog says now.
     pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
-        self.meter.check().map_err(wasmtime::Error::new)?;
+        self.meter.check().map_err(|stop| self.stop(stop))?;
         let catalog = &self.session.vault.catalog;
         let version = catalog.version();
         if version != self.catalog_version {
             self.catalog_version = version;
             match catalog.function(&self.function.name) {
-                Some(now) if now.enabled => {
+                Some(now) if now.enabled.is_on() => {
                     self.authority = Arc::clone(&now.authority);
                     self.authority_key = now.changed_at;
                 }
-                Some(_) => return Err(self.fault(disabled(&self.function.name))),
-                None => return Err(self.fault(dropped(&self.function.name))),
+                _ => return Err(self.stop(Stop::Disabled)),
             }
         }
         Ok(())
@@ -176,6 +171,23 @@ impl Execution {
     /// Ends the execution over a limit.
     pub(crate) fn exceed(&self, exceeded: Exceeded) -> wasmtime::Error {
         wasmtime::Error::new(exceeded)
+    }
+
+    /// Ends the execution for the reason that its meter has.
+    pub(crate) fn stop(&self, stop: Stop) -> wasmtime::Error {
+        match stop {
+            Stop::Limit(exceeded) => self.exceed(exceeded),
+            Stop::Disabled => self.fault(self.no_longer_there()),
+        }
+    }
+
+    /// The error of an execution whose function was disabled or dropped meanwhile.
+    pub(crate) fn no_longer_there(&self) -> Error {
+        let name = &self.function.name;
+        match self.session.vault.catalog.function(name) {
+            Some(_) => disabled(name),
+            None => dropped(name),
+        }
     }
 
     /// What was used so far, given the fuel that burnt.

@@ -63,6 +63,7 @@ impl Recorder {
         let mut recorder = Recorder {
             execution_id: log.next_execution_id(),
             log,
+            must_sync: function.policy().audit_sync,
             function,
             caller,
             batch: Batch::new(),
@@ -70,7 +71,6 @@ impl Recorder {
             reads: Vec::new(),
             denials: 0,
             has_written: false,
-            must_sync: false,
             invocations: 0,
         };
         recorder.push(EventType::ExecutionStarted, None, None, None, None);
@@ -205,6 +205,10 @@ impl Recorder {
     }
 
     fn append(&mut self) -> Result<()> {
+        if self.batch.len() == 0 {
+            // A policy without logging, and nothing that is recorded all the same.
+            return Ok(());
+        }
         let durability = if self.must_sync {
             Durability::Synced
         } else {
@@ -270,6 +274,10 @@ impl Recorder {
         allowed: Option<bool>,
         detail: Option<&str>,
     ) {
+        let is_security = allowed == Some(false) || event == EventType::ResourceLimitExceeded;
+        if !is_security && !self.function.policy().audit_logging {
+            return;
+        }
         self.batch.push(&Record {
             event,
             execution_id: self.execution_id,

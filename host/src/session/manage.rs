@@ -10,6 +10,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::function::Code;
 use crate::limits;
 use crate::linker::Linked;
+use crate::policy::OwnLimits;
 use crate::signature::{Parameter, Signature};
 use crate::statement::{Alteration, CreateFunction, Language, Name};
 use crate::types::SqlType;
@@ -43,11 +44,13 @@ impl Session {
         let vault = &self.core.vault;
         let name = create.name.folded.as_str();
         let engine = vault.runtime.javascript.hash();
-        vault
-            .catalog
-            .create(new, create.or_replace, &engine, |version| {
-                self.record(name, version, None, &detail)
-            })?;
+        vault.catalog.create(
+            new,
+            create.or_replace,
+            &engine,
+            &self.core.caller,
+            |version| self.record(name, version, None, &detail),
+        )?;
         self.tell_keyword(name);
         Ok(done("CREATE FUNCTION"))
     }
@@ -80,6 +83,16 @@ impl Session {
                 let record = |version| self.record(name, version, None, &detail);
                 catalog.set_enabled(name, *enabled, record)?;
             }
+            Alteration::SetPolicy(policy) => self.set_policy(name, policy)?,
+            Alteration::SetVersion(version) => self.set_version(name, *version)?,
+            Alteration::SetLimits(entries) => {
+                let record = |version, own: &OwnLimits| {
+                    let own = own.to_json();
+                    let detail = format!("{{\"action\":\"SET LIMITS\",\"limits\":{own}}}");
+                    self.record(name, version, None, &detail)
+                };
+                catalog.set_own_limits(name, entries, record)?;
+            }
         }
         Ok(done("ALTER FUNCTION"))
     }
@@ -96,6 +109,16 @@ impl Session {
             self.record(&name.folded, version, None, "{\"action\":\"DROP\"}")
         })?;
         Ok(done("DROP FUNCTION"))
+    }
+
+    fn set_version(&self, name: &str, version: u64) -> Result<()> {
+        let vault = &self.core.vault;
+        let engine = vault.runtime.javascript.hash();
+        let record = |version| self.record(name, version, None, "{\"action\":\"SET VERSION\"}");
+        let recompile = vault.runtime.recompile();
+        vault
+            .catalog
+            .set_version(name, version, &engine, &recompile, record)
     }
 
     fn new_javascript(&self, create: &CreateFunction) -> Result<NewFunction> {
@@ -205,21 +228,16 @@ impl Session {
         );
     }
 
-    fn warn_of_wide_grants(&self, grants: &[Grant]) {
-        for grant in grants {
-            if grant
-                .pattern()
-                .is_some_and(|pattern| pattern.to_string() == "*")
-            {
-                self.core.notice(Notice::new(
-                    Severity::Warning,
-                    format!("{grant} covers every table there is and will be"),
-                ));
-            }
+    pub(super) fn warn_of_wide_grants(&self, grants: &[Grant]) {
+        for grant in grants.iter().filter(|grant| grant.covers_all()) {
+            self.core.notice(Notice::new(
+                Severity::Warning,
+                format!("{grant} covers every table there is and will be"),
+            ));
         }
     }
 
-    fn refuse_in_transaction(&self, what: &str) -> Result<()> {
+    pub(super) fn refuse_in_transaction(&self, what: &str) -> Result<()> {
         if self.in_transaction() {
             return Err(Error::new(
                 SqlState::IN_TRANSACTION,
@@ -288,7 +306,13 @@ impl Session {
     }
 
     /// Records a change of a function, on disk, before it takes effect.
-    fn record(&self, name: &str, version: u64, grant: Option<&Grant>, detail: &str) -> Result<()> {
+    pub(super) fn record(
+        &self,
+        name: &str,
+        version: u64,
+        grant: Option<&Grant>,
+        detail: &str,
+    ) -> Result<()> {
         let log = &self.core.vault.log;
         let pattern = grant
             .and_then(|grant| grant.pattern())
@@ -309,7 +333,7 @@ impl Session {
     }
 }
 
-fn done(command: &str) -> Outcome {
+pub(super) fn done(command: &str) -> Outcome {
     Outcome {
         command: command.to_string(),
         ..Outcome::default()

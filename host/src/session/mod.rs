@@ -4,6 +4,7 @@
 pub(crate) mod core;
 mod functions;
 mod manage;
+mod policies;
 
 use self::core::SessionCore;
 use crate::database::access::Access;
@@ -190,6 +191,13 @@ impl Session {
             Statement::CreateFunction(create) => self.create_function(create),
             Statement::AlterFunction { name, alteration } => self.alter_function(&name, alteration),
             Statement::DropFunction { name, if_exists } => self.drop_function(&name, if_exists),
+            Statement::CreatePolicy {
+                name,
+                entries,
+                or_replace,
+            } => self.create_policy(&name, &entries, or_replace),
+            Statement::AlterPolicy { name, entries } => self.alter_policy(&name, &entries),
+            Statement::DropPolicy { name, if_exists } => self.drop_policy(&name, if_exists),
         }?;
         outcome.notices = self.take_notices();
         Ok(outcome)

@@ -5,20 +5,21 @@
 
 use super::cursor::Cursor;
 use super::tokens::{Kind, Token};
-use super::{Alteration, Statement, create};
+use super::{Alteration, Statement, create, policy};
 use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};
 
 const ALTER_FORM: &str = "the form is ALTER FUNCTION name \
      {GRANT | REVOKE | DENY} CAPABILITY capability [, ...]; \
-     or ALTER FUNCTION name SET ENABLED = {true | false};";
+     or ALTER FUNCTION name SET ENABLED = {true | false}; \
+     or SET SECURITY POLICY policy; or SET VERSION number; or SET (limit = number [, ...]);";
 const DROP_FORM: &str = "the form is DROP FUNCTION [IF EXISTS] name;";
 const CALL_FORM: &str = "the form is CALL name(argument [, ...]);";
+const SHOW_FORM: &str = "the form is SHOW LIMITS [FOR function];";
 const ACTIONS: &str = "GRANT, REVOKE, DENY or SET";
 
 /// Kinds of object that the language has and this version does not.
 const KINDS_NOT_BUILT: &[&[&str]] = &[
-    &["SECURITY", "POLICY"],
     &["CONDITION"],
     &["AGGREGATE"],
     &["SECRET"],
@@ -27,12 +28,7 @@ const KINDS_NOT_BUILT: &[&[&str]] = &[
 ];
 
 /// What `ALTER FUNCTION f SET` has in the language and not in this version.
-const SETTINGS_NOT_BUILT: &[&[&str]] = &[
-    &["SECURITY", "POLICY"],
-    &["VERSION"],
-    &["RATE", "LIMIT"],
-    &["SCHEMA"],
-];
+const SETTINGS_NOT_BUILT: &[&[&str]] = &[&["RATE", "LIMIT"], &["SCHEMA"]];
 
 /// The longest capability that the hint of a bare GRANT repeats.
 const HINTED_BYTES_MAX: usize = 200;
@@ -49,12 +45,16 @@ pub(super) fn parse(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
         "CALL" => parse_call(cursor).map(Some),
         verb @ ("GRANT" | "REVOKE" | "DENY") => bare_grant(cursor, verb),
         "EXPLAIN" => explain(cursor),
+        "SHOW" => show(cursor).map(Some),
         _ => Ok(None),
     }
 }
 
 fn parse_create(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
     let or_replace = cursor.take_words(&["OR", "REPLACE"])?;
+    if is_policy(&mut cursor)? {
+        return policy::create(cursor, or_replace).map(Some);
+    }
     cursor.form = create::FORM;
     if is_function(&mut cursor, "CREATE")? {
         let function = create::function(cursor, or_replace)?;
@@ -68,13 +68,16 @@ fn parse_create(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
 }
 
 fn parse_alter(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
+    if is_policy(&mut cursor)? {
+        return policy::alter(cursor).map(Some);
+    }
     cursor.form = ALTER_FORM;
     if !is_function(&mut cursor, "ALTER")? {
         return Ok(None);
     }
     let name = cursor.expect_name("function")?;
     let alteration = if cursor.take_word("SET")? {
-        Alteration::SetEnabled(enabled(&mut cursor)?)
+        setting(&mut cursor)?
     } else {
         granted(&mut cursor)?
     };
@@ -83,6 +86,9 @@ fn parse_alter(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
 }
 
 fn parse_drop(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
+    if is_policy(&mut cursor)? {
+        return policy::drop(cursor).map(Some);
+    }
     cursor.form = DROP_FORM;
     if !is_function(&mut cursor, "DROP")? {
         return Ok(None);
@@ -118,6 +124,15 @@ pub(super) fn depth_after(depth: usize, token: &Token<'_>) -> usize {
         ")" => depth.saturating_sub(1),
         _ => depth,
     }
+}
+
+/// Takes SECURITY POLICY. No database has a kind of object that begins with SECURITY.
+fn is_policy(cursor: &mut Cursor<'_>) -> Result<bool> {
+    if !cursor.take_word("SECURITY")? {
+        return Ok(false);
+    }
+    cursor.expect_word("POLICY")?;
+    Ok(true)
 }
 
 /// Takes FUNCTION. Refuses the kinds that are not built, and what looks like a
@@ -165,7 +180,7 @@ fn not_an_action(cursor: &Cursor<'_>) -> Error {
 }
 
 /// A capability with its pattern. What is wrong with either is the capability's to say.
-fn grant(cursor: &mut Cursor<'_>) -> Result<Grant> {
+pub(super) fn grant(cursor: &mut Cursor<'_>) -> Result<Grant> {
     let start = cursor.clone();
     let name = match cursor.peek() {
         Some(token) if token.kind == Kind::Word => token.text,
@@ -183,27 +198,55 @@ fn grant(cursor: &mut Cursor<'_>) -> Result<Grant> {
     Grant::new(name, pattern.as_deref()).map_err(|error| start.locate(error))
 }
 
-fn enabled(cursor: &mut Cursor<'_>) -> Result<bool> {
+/// What follows `ALTER FUNCTION f SET`.
+fn setting(cursor: &mut Cursor<'_>) -> Result<Alteration> {
     for setting in SETTINGS_NOT_BUILT {
         if cursor.clone().take_words(setting)? {
             let setting = setting.join(" ");
             return Err(cursor.not_built(&format!("ALTER FUNCTION ... SET {setting}")));
         }
     }
-    if cursor.peek().is_some_and(|token| token.is_symbol("(")) {
-        return Err(cursor.not_built("ALTER FUNCTION ... SET (...)"));
+    if cursor.take_word("SECURITY")? {
+        cursor.expect_word("POLICY")?;
+        return Ok(Alteration::SetPolicy(cursor.expect_name("policy")?));
     }
-    cursor.expect_word("ENABLED")?;
+    if cursor.take_word("VERSION")? {
+        return Ok(Alteration::SetVersion(version(cursor)?));
+    }
+    if cursor.peek().is_some_and(|token| token.is_symbol("(")) {
+        return Ok(Alteration::SetLimits(policy::settings(cursor)?));
+    }
+    if !cursor.take_word("ENABLED")? {
+        return Err(cursor.expected("ENABLED, SECURITY POLICY, VERSION or ("));
+    }
+    take_equals(cursor)?;
+    if cursor.take_word("true")? {
+        return Ok(Alteration::SetEnabled(true));
+    }
+    if cursor.take_word("false")? {
+        return Ok(Alteration::SetEnabled(false));
+    }
+    Err(cursor.expected("true or false"))
+}
+
+fn version(cursor: &mut Cursor<'_>) -> Result<u64> {
+    take_equals(cursor)?;
+    let number = cursor.peek().filter(|token| token.kind == Kind::Value);
+    match number.and_then(|token| token.text.parse::<u64>().ok()) {
+        Some(version) if i64::try_from(version).is_ok() => {
+            cursor.take()?;
+            Ok(version)
+        }
+        _ => Err(cursor.expected("the number of a version")),
+    }
+}
+
+/// Takes the `=` or TO that may stand between a setting and its value.
+fn take_equals(cursor: &mut Cursor<'_>) -> Result<()> {
     if !cursor.take_symbol("=")? {
         cursor.take_word("TO")?;
     }
-    if cursor.take_word("true")? {
-        return Ok(true);
-    }
-    if cursor.take_word("false")? {
-        return Ok(false);
-    }
-    Err(cursor.expected("true or false"))
+    Ok(())
 }
 
 /// GRANT without a function. Other GRANTs are the database's to refuse.
@@ -236,6 +279,27 @@ fn explain(cursor: Cursor<'_>) -> Result<Option<Statement>> {
         Some(token) if token.is_symbol("(") => Err(cursor.not_built("EXPLAIN (ANALYZE)")),
         _ => Ok(None),
     }
+}
+
+/// SHOW LIMITS [FOR function]: SQLite has no SHOW. It becomes the query of a view.
+fn show(mut cursor: Cursor<'_>) -> Result<Statement> {
+    cursor.form = SHOW_FORM;
+    if !cursor.take_word("LIMITS")? {
+        return Err(cursor.expected("LIMITS"));
+    }
+    let text = match cursor.take_word("FOR")? {
+        false => "SELECT * FROM heliosdb.limits".to_owned(),
+        true => {
+            let name = cursor.expect_name("function")?.folded.replace('\'', "''");
+            format!(
+                "SELECT name, setting, value, unit, set_by FROM heliosdb.function_limits \
+                 WHERE function_name = '{name}'"
+            )
+        }
+    };
+    cursor.expect_end("the end of the statement")?;
+    let command = "SHOW".to_owned();
+    Ok(Statement::Sql { text, command })
 }
 
 /// Refuses a trigger on the audit log, which is an alert rule and no trigger of the

@@ -7,11 +7,13 @@ mod create;
 mod cursor;
 mod grammar;
 mod place;
+mod policy;
 mod split;
 mod tokens;
 
 use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};
+use crate::policy::Entry;
 use crate::types::SqlType;
 use cursor::Cursor;
 use tokens::{Kind, Token, Tokens};
@@ -64,6 +66,9 @@ pub(crate) enum Alteration {
     Revoke(Vec<Grant>),
     Deny(Vec<Grant>),
     SetEnabled(bool),
+    SetPolicy(Name),
+    SetVersion(u64),
+    SetLimits(Vec<Entry>),
 }
 
 /// One statement.
@@ -75,6 +80,19 @@ pub(crate) enum Statement {
         alteration: Alteration,
     },
     DropFunction {
+        name: Name,
+        if_exists: bool,
+    },
+    CreatePolicy {
+        name: Name,
+        entries: Vec<Entry>,
+        or_replace: bool,
+    },
+    AlterPolicy {
+        name: Name,
+        entries: Vec<Entry>,
+    },
+    DropPolicy {
         name: Name,
         if_exists: bool,
     },

@@ -180,7 +180,7 @@ fn a_body_has_one_encoding() {
     // beside its absence; texts that are missing, or not UTF-8.
     let wrong: [(usize, &[u8]); 8] = [
         (16, &[0]),
-        (16, &[8]),
+        (16, &[200]),
         (17, &[2]),
         (18, &[2]),
         (26, &[0x80]),

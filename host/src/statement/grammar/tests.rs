@@ -3,6 +3,7 @@
 use super::super::tests::assert_refused;
 use super::super::{Name, parse};
 use super::*;
+use crate::policy::{Entry, EntryValue};
 
 fn name(name: &str) -> Name {
     Name {
@@ -312,37 +313,92 @@ fn assert_not_built(text: &str, what: &str) {
 }
 
 #[test]
-fn h52_a_security_policy_is_refused_until_built() {
-    let policy = "-- Create custom security policy\n\
-         CREATE SECURITY POLICY strict_read_only AS (\n  \
-         capabilities: [DATABASE_READ('public_*'), TIME_ACCESS],\n  \
-         max_memory_bytes: 4194304, -- 4MB\n  max_cpu_time_ms: 1000,\n  \
-         max_wall_time_ms: 2000,\n  audit_logging: true,\n  \
-         allowed_syscalls: ['clock_time_get']\n);";
-    assert_not_built(policy, "CREATE SECURITY POLICY");
-    let replaced = policy.replace("CREATE", "CREATE OR REPLACE");
-    assert_not_built(&replaced, "CREATE SECURITY POLICY");
-    assert_not_built("ALTER SECURITY POLICY p AS ()", "ALTER SECURITY POLICY");
-    assert_not_built("DROP SECURITY POLICY p", "DROP SECURITY POLICY");
+fn what_alter_function_sets() {
+    for (action, expected) in [
+        (
+            "SET SECURITY POLICY MINIMAL",
+            Alteration::SetPolicy(Name {
+                folded: "minimal".to_owned(),
+                written: "MINIMAL".to_owned(),
+            }),
+        ),
+        (
+            "\nset security policy strict_read_only;",
+            Alteration::SetPolicy(Name {
+                folded: "strict_read_only".to_owned(),
+                written: "strict_read_only".to_owned(),
+            }),
+        ),
+        ("SET VERSION 3", Alteration::SetVersion(3)),
+        ("SET VERSION = 3", Alteration::SetVersion(3)),
+        (
+            "SET (max_memory_bytes = 1, max_cpu_time_ms: DEFAULT)",
+            Alteration::SetLimits(vec![
+                Entry {
+                    key: "max_memory_bytes".to_owned(),
+                    value: EntryValue::Number("1".to_owned()),
+                },
+                Entry {
+                    key: "max_cpu_time_ms".to_owned(),
+                    value: EntryValue::Default,
+                },
+            ]),
+        ),
+    ] {
+        let text = format!("ALTER FUNCTION f {action}");
+        match parse(&text) {
+            Ok(Statement::AlterFunction { alteration, .. }) => assert_eq!(alteration, expected),
+            other => panic!("{text}\n{other:?}"),
+        }
+    }
+    assert_refused(&[
+        (
+            "ALTER FUNCTION f SET VERSION -1",
+            SqlState::SYNTAX,
+            "at \"-\"",
+        ),
+        (
+            "ALTER FUNCTION f SET VERSION x",
+            SqlState::SYNTAX,
+            "at \"x\"",
+        ),
+        (
+            "ALTER FUNCTION f SET SECURITY",
+            SqlState::SYNTAX,
+            "at the end",
+        ),
+        ("ALTER FUNCTION f SET ()", SqlState::SYNTAX, "at \")\""),
+    ]);
 }
 
 #[test]
-fn h49_h53_setting_a_policy_is_refused_until_built() {
+fn what_alter_function_cannot_do_yet_is_refused() {
     for (action, what) in [
-        ("SET SECURITY POLICY MINIMAL", "SET SECURITY POLICY"),
-        (
-            "\nset security policy strict_read_only;",
-            "SET SECURITY POLICY",
-        ),
-        ("SET VERSION 3", "SET VERSION"),
         ("SET RATE LIMIT 5", "SET RATE LIMIT"),
-        ("SET (max_memory_bytes = 1)", "SET (...)"),
         ("RENAME TO g", "RENAME"),
         ("OWNER TO u", "OWNER"),
     ] {
         let what = format!("ALTER FUNCTION ... {what}");
         assert_not_built(&format!("ALTER FUNCTION f {action}"), &what);
     }
+}
+
+#[test]
+fn show_limits_is_a_query_of_a_view() {
+    let sql = |text: &str| match parse(text) {
+        Ok(Statement::Sql { text, .. }) => text,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sql("SHOW LIMITS;"), "SELECT * FROM heliosdb.limits");
+    let of_one = sql("show limits for \"it's\"");
+    assert!(
+        of_one.ends_with("WHERE function_name = 'it''s'"),
+        "{of_one}"
+    );
+    assert_refused(&[
+        ("SHOW TABLES", SqlState::SYNTAX, "at \"TABLES\""),
+        ("SHOW LIMITS FOR f, g", SqlState::SYNTAX, "at \",\""),
+    ]);
 }
 
 #[test]

@@ -1,12 +1,15 @@
-//! The views `heliosdb.functions` and `heliosdb.grants`: the catalog as tables that
-//! SQL can read. Read-only; what they show is the moment at which the scan began.
+//! The views of schema `heliosdb` but for the log: the catalog and the limits as tables
+//! that SQL can read. Read-only; what they show is the moment at which the scan began.
+//! `rows.rs` has what they show.
 #![expect(
     unsafe_code,
     reason = "rusqlite's traits for virtual tables are unsafe to implement"
 )]
 
-use crate::catalog::{Catalog, Side};
-use crate::function::Function;
+mod rows;
+
+use crate::catalog::Catalog;
+use rows::{VIEWS, View};
 use rusqlite::ffi::{sqlite3_vtab, sqlite3_vtab_cursor};
 use rusqlite::types::Value;
 use rusqlite::vtab::{
@@ -18,84 +21,18 @@ use std::borrow::Cow;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
-/// Attaches the schema `heliosdb` and makes its views of the catalog.
+/// Attaches the schema `heliosdb` and makes its views.
 pub(crate) fn attach(connection: &Connection, catalog: &Arc<Catalog>) -> Result<()> {
     const MODULE: Module<'_, Table> = Module::read_only_module();
     connection.execute_batch("ATTACH ':memory:' AS heliosdb")?;
-    for (module, view) in [
-        (c"perihelion_functions", &FUNCTIONS),
-        (c"perihelion_grants", &GRANTS),
-    ] {
-        connection.create_module(module, &MODULE, Some((view, Arc::clone(catalog))))?;
+    for view in &VIEWS {
+        let (module, name) = (format!("perihelion_{}", view.name), view.name);
+        connection.create_module(module.as_str(), &MODULE, Some((view, Arc::clone(catalog))))?;
+        connection.execute_batch(&format!(
+            "CREATE VIRTUAL TABLE heliosdb.{name} USING {module}"
+        ))?;
     }
-    connection.execute_batch(
-        "CREATE VIRTUAL TABLE heliosdb.functions USING perihelion_functions;
-         CREATE VIRTUAL TABLE heliosdb.grants USING perihelion_grants;",
-    )
-}
-
-/// One view: its declaration, and its rows of one function.
-struct View {
-    declaration: &'static CStr,
-    rows: fn(&Function) -> Vec<Vec<Value>>,
-}
-
-static FUNCTIONS: View = View {
-    declaration: c"CREATE TABLE functions (
-        name TEXT, language TEXT, parameters TEXT, returns TEXT, strict INTEGER,
-        version INTEGER, enabled INTEGER, content_hash TEXT)",
-    rows: function_rows,
-};
-
-static GRANTS: View = View {
-    declaration: c"CREATE TABLE grants (
-        function_name TEXT, kind TEXT, capability TEXT, pattern TEXT)",
-    rows: grant_rows,
-};
-
-fn function_rows(function: &Function) -> Vec<Vec<Value>> {
-    let signature = function.signature.to_string();
-    let parameters = signature
-        .split(") RETURNS")
-        .next()
-        .unwrap_or("")
-        .trim_start_matches('(');
-    vec![vec![
-        Value::Text(function.name.clone()),
-        Value::Text(function.language().to_string()),
-        Value::Text(parameters.to_string()),
-        Value::Text(function.signature.returns.name().to_string()),
-        Value::Integer(function.strict.into()),
-        Value::Integer(function.version as i64),
-        Value::Integer(function.enabled.into()),
-        Value::Text(
-            blake3::Hash::from_bytes(function.content_hash())
-                .to_hex()
-                .to_string(),
-        ),
-    ]]
-}
-
-fn grant_rows(function: &Function) -> Vec<Vec<Value>> {
-    let authority = &function.authority;
-    let sides = [
-        (Side::Grant, &authority.grants),
-        (Side::Deny, &authority.denials),
-    ];
-    sides
-        .into_iter()
-        .flat_map(|(side, grants)| grants.iter().map(move |grant| (side, grant)))
-        .map(|(side, grant)| {
-            vec![
-                Value::Text(function.name.clone()),
-                Value::Text(side.as_str().to_string()),
-                Value::Text(grant.capability().name().to_string()),
-                grant
-                    .pattern()
-                    .map_or(Value::Null, |pattern| Value::Text(pattern.to_string())),
-            ]
-        })
-        .collect()
+    Ok(())
 }
 
 #[repr(C)]
@@ -163,13 +100,8 @@ impl CreateVTab<'_> for Table {
 // SAFETY: the struct is `repr(C)` and its first field is the base that SQLite expects.
 unsafe impl VTabCursor for Cursor {
     fn filter(&mut self, _: c_int, _: Option<&str>, _: &Filters<'_>) -> Result<()> {
-        let rows = self.view.rows;
-        self.rows = self
-            .catalog
-            .functions()
-            .iter()
-            .flat_map(|f| rows(f))
-            .collect();
+        self.rows = (self.view.rows)(&self.catalog)
+            .map_err(|error| rusqlite::Error::ModuleError(error.message().to_string()))?;
         self.row = 0;
         Ok(())
     }
