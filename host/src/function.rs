@@ -4,10 +4,11 @@
 use crate::capability::{Capability, Grant};
 use crate::engine::ContentHash;
 use crate::limits::{Limits, Setting};
+use crate::linker::Ready;
 use crate::policy::{OwnLimits, Policy};
 use crate::signature::Signature;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// One function, in its current version.
 #[derive(Clone)]
@@ -27,6 +28,18 @@ pub(crate) struct Function {
     pub(crate) own_limits: OwnLimits,
     /// What holds for its executions.
     pub(crate) limits: Limits,
+    pub(crate) linked: Linking,
+}
+
+/// The function's component with what is granted to it linked, once it has been called.
+/// A copy of the function is made to be changed, so it has none.
+#[derive(Default)]
+pub(crate) struct Linking(pub(crate) OnceLock<Arc<Ready>>);
+
+impl Clone for Linking {
+    fn clone(&self) -> Linking {
+        Linking::default()
+    }
 }
 
 /// Whether a function may run. Its executions look at it while they run; once it is

@@ -9,15 +9,16 @@ use crate::engine::FUEL_BETWEEN_CHECKS;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{Cost, Meter, Stop};
 use crate::execution::{Execution, HostFault, disabled};
-use crate::function::{Code, ExportPath, Function};
+use crate::function::{Code, Function};
 use crate::javascript;
 use crate::limits::{self, Exceeded, Limit};
+use crate::linker::Ready;
 use crate::session::core::SessionCore;
 use crate::session::{Notice, Severity};
 use crate::signature::WitType;
 use crate::types::{SqlType, Value};
 use std::sync::Arc;
-use wasmtime::component::{Func, Instance, InstancePre, Val};
+use wasmtime::component::{Func, Val};
 use wasmtime::{Store, Trap};
 
 /// An execution under way.
@@ -139,30 +140,35 @@ impl Running {
             .cost(self.function.limits.instructions.saturating_sub(left))
     }
 
-    fn instantiate(&mut self, linked: &InstancePre<Execution>) -> Result<Guest, Ending> {
+    fn instantiate(&mut self, ready: &Ready) -> Result<Guest, Ending> {
         let function = Arc::clone(&self.function);
+        let (bytecode, engine) = match (&function.code, &ready.javascript) {
+            (Code::Component { export, .. }, _) => {
+                let index = ready.export(export).map_err(Ending::Error)?;
+                let started = drive(
+                    ready.instance.instantiate_async(&mut self.store),
+                    &self.meter,
+                );
+                let instance = self.settle(started)?;
+                let func = instance.get_func(&mut self.store, index);
+                return func
+                    .map(Guest::Component)
+                    .ok_or(Ending::Error(unexplained()));
+            }
+            (Code::JavaScript { bytecode, .. }, Some(engine)) => (bytecode, engine),
+            (Code::JavaScript { .. }, None) => return Err(Ending::Error(unexplained())),
+        };
+        if bytecode.is_empty() {
+            let why = "its source does not compile with this engine";
+            return Err(Ending::Error(guest_failed(&function.name, why)));
+        }
         let store = &mut self.store;
         let started = drive(
             async {
-                let instance = linked.instantiate_async(&mut *store).await?;
-                match &function.code {
-                    Code::Component { export, .. } => find_export(&mut *store, &instance, export)
-                        .map(Guest::Component)
-                        .map(Ok),
-                    Code::JavaScript { bytecode, .. } => {
-                        if bytecode.is_empty() {
-                            return Err(wasmtime::Error::msg(
-                                "its source does not compile with this engine",
-                            ));
-                        }
-                        let engine = JavascriptEngine::new(&mut *store, &instance)?;
-                        let loaded = engine
-                            .heliosdb_host_javascript()
-                            .call_load(&mut *store, bytecode)
-                            .await?;
-                        Ok(loaded.map(|()| Guest::JavaScript(Box::new(engine))))
-                    }
-                }
+                let engine = engine.instantiate_async(&mut *store).await?;
+                let interface = engine.heliosdb_host_javascript();
+                let loaded = interface.call_load(&mut *store, bytecode).await?;
+                Ok(loaded.map(|()| Guest::JavaScript(Box::new(engine))))
             },
             &self.meter,
         );
@@ -387,24 +393,6 @@ fn guest_failed(function: &str, what: &str) -> Error {
 
 fn unexplained() -> Error {
     Error::internal("an instance was used after it had failed")
-}
-
-fn find_export(
-    store: &mut Store<Execution>,
-    instance: &Instance,
-    path: &ExportPath,
-) -> wasmtime::Result<Func> {
-    let interface = match &path.interface {
-        Some(name) => match instance.get_export_index(&mut *store, None, name) {
-            Some(index) => Some(index),
-            None => return Err(wasmtime::Error::msg("the exported interface is missing")),
-        },
-        None => None,
-    };
-    instance
-        .get_export_index(&mut *store, interface.as_ref(), &path.function)
-        .and_then(|index| instance.get_func(&mut *store, index))
-        .ok_or_else(|| wasmtime::Error::msg("the exported function is missing"))
 }
 
 /// The denials in a `types.error` value, if that is what it holds.

@@ -4,16 +4,17 @@
 //! An interface that is granted is linked to its host functions, which check every
 //! target again; one that is not is linked to functions that refuse and record.
 
+use crate::bindings::JavascriptEnginePre;
 use crate::bindings::heliosdb::host::{database_read, database_write, log, time, types};
 use crate::capability::Capability;
 use crate::engine::{ContentHash, Engine};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::Execution;
-use crate::function::CapabilitySet;
+use crate::function::{CapabilitySet, ExportPath};
 use crate::wasi;
 use std::collections::HashMap;
-use std::sync::Mutex;
-use wasmtime::component::{Component, HasData, InstancePre, Linker};
+use std::sync::{Arc, Mutex};
+use wasmtime::component::{Component, ComponentExportIndex, HasData, InstancePre, Linker};
 
 /// The view of an execution through an interface that is not granted.
 pub(crate) struct NotGranted<'e>(pub(crate) &'e mut Execution);
@@ -36,7 +37,16 @@ impl types::Host for Execution {}
 
 /// Components, linked and ready to be instantiated: one for each set of capabilities.
 #[derive(Default)]
-pub(crate) struct Linked(Mutex<HashMap<(ContentHash, CapabilitySet), InstancePre<Execution>>>);
+pub(crate) struct Linked(Mutex<HashMap<(ContentHash, CapabilitySet), Arc<Ready>>>);
+
+/// A linked component, with the places of the exports that calls have asked for: to find
+/// one by its name takes longer than to call it.
+pub(crate) struct Ready {
+    pub(crate) instance: InstancePre<Execution>,
+    exports: Mutex<Vec<(ExportPath, ComponentExportIndex)>>,
+    /// The same, if it is the JavaScript engine.
+    pub(crate) javascript: Option<JavascriptEnginePre<Execution>>,
+}
 
 impl Linked {
     /// The component with these capabilities linked. `component` is asked for it only
@@ -47,23 +57,49 @@ impl Linked {
         hash: ContentHash,
         capabilities: CapabilitySet,
         component: impl FnOnce() -> Result<Component>,
-    ) -> Result<InstancePre<Execution>> {
+    ) -> Result<Arc<Ready>> {
         let key = (hash, capabilities);
-        if let Some(linked) = self.0.lock().map_err(Error::internal)?.get(&key) {
-            return Ok(linked.clone());
+        if let Some(ready) = self.0.lock().map_err(Error::internal)?.get(&key) {
+            return Ok(Arc::clone(ready));
         }
-        let component = component()?;
-        let linked = link(engine, &component, capabilities)?;
+        let instance = link(engine, &component()?, capabilities)?;
+        let ready = Arc::new(Ready {
+            // Any other component lacks the engine's exports.
+            javascript: JavascriptEnginePre::new(instance.clone()).ok(),
+            instance,
+            exports: Mutex::default(),
+        });
         self.0
             .lock()
             .map_err(Error::internal)?
-            .insert(key, linked.clone());
-        Ok(linked)
+            .insert(key, Arc::clone(&ready));
+        Ok(ready)
     }
 
     /// The component without any capability, and with nothing kept.
     pub(crate) fn check(engine: &Engine, component: &Component) -> Result<()> {
         link(engine, component, CapabilitySet::default()).map(drop)
+    }
+}
+
+impl Ready {
+    /// The place of an exported function.
+    pub(crate) fn export(&self, path: &ExportPath) -> Result<ComponentExportIndex> {
+        let mut exports = self.exports.lock().map_err(Error::internal)?;
+        if let Some((_, index)) = exports.iter().find(|(known, _)| known == path) {
+            return Ok(*index);
+        }
+        let component = self.instance.component();
+        let missing = || Error::internal("an export of the component is missing");
+        let interface = match &path.interface {
+            Some(name) => Some(component.get_export_index(None, name).ok_or_else(missing)?),
+            None => None,
+        };
+        let index = component
+            .get_export_index(interface.as_ref(), &path.function)
+            .ok_or_else(missing)?;
+        exports.push((path.clone(), index));
+        Ok(index)
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::audit::{self, Log, Verified};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
-use crate::execution::Execution;
 use crate::function::{Code, Function};
+use crate::linker::Ready;
 use crate::runtime::{Runtime, RuntimeCore};
 use crate::session::Session;
 use rusqlite::config::DbConfig;
@@ -14,7 +14,6 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use wasmtime::component::InstancePre;
 
 /// Where a vault is.
 #[derive(Clone, Debug)]
@@ -123,8 +122,16 @@ impl VaultCore {
         Ok(connection)
     }
 
-    /// The function's component with what is granted now linked.
-    pub(crate) fn linked(&self, function: &Function) -> Result<InstancePre<Execution>> {
+    /// The function's component with what is granted to it linked.
+    pub(crate) fn linked(&self, function: &Function) -> Result<Arc<Ready>> {
+        if let Some(ready) = function.linked.0.get() {
+            return Ok(Arc::clone(ready));
+        }
+        let ready = self.link(function)?;
+        Ok(Arc::clone(function.linked.0.get_or_init(|| ready)))
+    }
+
+    fn link(&self, function: &Function) -> Result<Arc<Ready>> {
         let RuntimeCore {
             engine,
             javascript,

@@ -19,6 +19,9 @@ const DETAIL_BYTES_KEPT: usize = DETAIL_BYTES_MAX / 6 - 2;
 /// The longest execution id: two 64-bit numbers in hexadecimal and a hyphen.
 const EXECUTION_ID_BYTES_MAX: usize = 33;
 
+/// What the entries of a call without effects take, and some more.
+const USUAL_BYTES: usize = 768;
+
 // A frame never exceeds what a reader accepts, whatever its texts.
 const _: () = assert!(
     FIXED_BYTES
@@ -45,6 +48,9 @@ impl Batch {
     /// Adds an entry. Texts beyond their limit are cut and end in `…`; a detail
     /// beyond it becomes a JSON string with its beginning, so that it stays JSON.
     pub(crate) fn push(&mut self, record: &Record<'_>) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(USUAL_BYTES);
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; HEAD_BYTES]);
         encode_fixed(&mut self.bytes, record);

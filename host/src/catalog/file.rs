@@ -359,6 +359,7 @@ impl Stored {
             limits: own_limits.over(authority.policy.limits),
             own_limits,
             authority: Arc::new(authority),
+            linked: Default::default(),
         })
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Catalog {
 struct Functions {
     policies: Policies,
     by_name: HashMap<String, Arc<Function>>,
+    /// Names in lower case, as SQLite compares them, each with the name as it is.
+    by_folded_name: HashMap<String, String>,
     /// The last change of each name, by the version that it made.
     changes: BTreeMap<u64, String>,
 }
@@ -83,7 +85,7 @@ impl Catalog {
         for function in load(&connection, &functions.policies, engine, recompile)? {
             let name = function.name.clone();
             functions.changes.insert(function.changed_at, name.clone());
-            functions.by_name.insert(name, Arc::new(function));
+            functions.insert(function);
         }
         Ok(Catalog {
             version: AtomicU64::new(functions.by_name.len() as u64),
@@ -98,6 +100,14 @@ impl Catalog {
 
     pub(crate) fn function(&self, name: &str) -> Option<Arc<Function>> {
         self.functions.read().ok()?.by_name.get(name).cloned()
+    }
+
+    /// The function of this name in any case, as SQLite compares the names of functions.
+    /// There are never two.
+    pub(crate) fn function_in_any_case(&self, name: &str) -> Option<Arc<Function>> {
+        let functions = self.functions.read().ok()?;
+        let name = functions.by_folded_name.get(&name.to_ascii_lowercase())?;
+        functions.by_name.get(name).cloned()
     }
 
     /// The function, or an error that suggests a near name.
@@ -206,6 +216,7 @@ impl Catalog {
                     .map(|old| old.own_limits.clone())
                     .unwrap_or_default(),
                 limits: old.as_ref().map_or(Limits::DEFAULT, |old| old.limits),
+                linked: Default::default(),
                 name: new.name.clone(),
             })
         })
@@ -420,16 +431,27 @@ impl Catalog {
         }
         functions.changes.insert(version, name.to_string());
         match make(version) {
-            Some(function) => functions
-                .by_name
-                .insert(name.to_string(), Arc::new(function)),
-            None => functions.by_name.remove(name),
-        };
+            Some(function) => functions.insert(function),
+            None => functions.remove(name),
+        }
         self.version.store(version, Ordering::Release);
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Connection>> {
         self.connection.lock().map_err(Error::internal)
+    }
+}
+
+impl Functions {
+    fn insert(&mut self, function: Function) {
+        let (name, folded) = (function.name.clone(), function.name.to_ascii_lowercase());
+        self.by_folded_name.insert(folded, name.clone());
+        self.by_name.insert(name, Arc::new(function));
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.by_folded_name.remove(&name.to_ascii_lowercase());
+        self.by_name.remove(name);
     }
 }
 

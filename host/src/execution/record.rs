@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::execution::meter::Cost;
 use crate::function::Function;
 use crate::limits::Exceeded;
-use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Gathers an execution's entries and appends them: before its commit, and at the end.
 pub(crate) struct Recorder {
@@ -244,23 +244,26 @@ impl Recorder {
 
     fn ending(&self, cost: &Cost, error: Option<&Error>) -> String {
         let checks: u64 = self.checks.iter().map(|check| check.count).sum();
-        let mut text = String::with_capacity(160);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "{{\"invocations\":{},\"instructions\":{},\"cpu_us\":{},\"wall_us\":{},\
-             \"memory_bytes_peak\":{},\"checks_allowed\":{checks},\"checks_denied\":{}",
-            self.invocations,
-            cost.instructions,
-            cost.cpu_time.as_micros(),
-            cost.wall_time.as_micros(),
-            cost.memory_bytes_peak,
-            self.denials,
-        );
+        let mut text = String::with_capacity(224);
+        let mut number = itoa::Buffer::new();
+        for (key, value) in [
+            ("{\"invocations\":", self.invocations),
+            (",\"instructions\":", cost.instructions),
+            (",\"cpu_us\":", microseconds(cost.cpu_time)),
+            (",\"wall_us\":", microseconds(cost.wall_time)),
+            (",\"memory_bytes_peak\":", cost.memory_bytes_peak),
+            (",\"checks_allowed\":", checks),
+            (",\"checks_denied\":", self.denials),
+        ] {
+            text.push_str(key);
+            text.push_str(number.format(value));
+        }
         if let Some(error) = error {
             // The message of a guest is its own words, and may hold anything: the log
             // keeps the code, which is the host's.
-            let _ = write!(text, ",\"sqlstate\":\"{}\"", error.sqlstate());
+            text.push_str(",\"sqlstate\":\"");
+            text.push_str(error.sqlstate().as_str());
+            text.push('"');
         }
         text.push('}');
         text
@@ -290,4 +293,8 @@ impl Recorder {
             detail,
         });
     }
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

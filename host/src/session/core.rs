@@ -87,15 +87,6 @@ impl SessionCore {
         }
     }
 
-    /// The function that SQLite calls by this name: it folds the names of functions.
-    pub(crate) fn function_named(&self, name: &str) -> Option<Arc<Function>> {
-        let catalog = &self.vault.catalog;
-        catalog.function(name).or_else(|| {
-            let mut functions = catalog.functions().into_iter();
-            functions.find(|function| function.name.eq_ignore_ascii_case(name))
-        })
-    }
-
     /// Appends what the statement's executions recorded: its commit follows.
     pub(crate) fn before_commit(&self) -> Result<()> {
         self.scope()

@@ -16,6 +16,7 @@ use crate::statement::{Alteration, CreateFunction, Language, Name};
 use crate::types::SqlType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -270,7 +271,7 @@ impl Session {
         if self.core.vault.catalog.function(name).is_some() {
             return Ok(());
         }
-        if let Some(other) = self.core.function_named(name) {
+        if let Some(other) = self.core.vault.catalog.function_in_any_case(name) {
             return Err(Error::new(
                 SqlState::DUPLICATE_FUNCTION,
                 format!(
@@ -279,23 +280,41 @@ impl Session {
                 ),
             ));
         }
-        let database = &self.core.database;
-        let exists = database.gate.as_host(|| {
-            self.connection
-                .query_row(
-                    "SELECT EXISTS (SELECT 1 FROM pragma_function_list WHERE name = ?1)",
-                    [name],
-                    |row| row.get::<_, bool>(0),
-                )
-                .map_err(Error::internal)
-        })?;
-        if exists {
+        if self.builtin_names()?.contains(&name.to_ascii_lowercase()) {
             return Err(Error::new(
                 SqlState::DUPLICATE_FUNCTION,
                 format!("\"{name}\" is a function of the database's own"),
             ));
         }
         Ok(())
+    }
+
+    /// The database's own functions, in lower case. SQLite lists ours with them, and
+    /// every one for every look: so it is asked once.
+    fn builtin_names(&self) -> Result<&HashSet<String>> {
+        if let Some(names) = self.builtin_names.get() {
+            return Ok(names);
+        }
+        let catalog = &self.core.vault.catalog;
+        let read = || -> rusqlite::Result<HashSet<String>> {
+            let sql = "SELECT DISTINCT name FROM pragma_function_list";
+            let mut statement = self.connection.prepare(sql)?;
+            let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+            names
+                .filter(|name| {
+                    let ours = |name: &String| catalog.function_in_any_case(name).is_some();
+                    !name.as_ref().is_ok_and(ours)
+                })
+                .map(|name| name.map(|name| name.to_ascii_lowercase()))
+                .collect()
+        };
+        let names = self
+            .core
+            .database
+            .gate
+            .as_host(read)
+            .map_err(Error::internal)?;
+        Ok(self.builtin_names.get_or_init(|| names))
     }
 
     fn record_all(&self, name: &str, version: u64, action: &str, grants: &[Grant]) -> Result<()> {

@@ -17,6 +17,8 @@ use crate::statement::{self, Statement};
 use crate::types::Value;
 use crate::vault::VaultCore;
 use crate::{audit, views};
+use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One client's connection to a vault.
@@ -29,6 +31,8 @@ pub struct Session {
     connection: rusqlite::Connection,
     /// The catalog's version that the connection's functions are in step with.
     functions_version: u64,
+    /// The database's own functions, once they were asked for.
+    builtin_names: OnceCell<HashSet<String>>,
 }
 
 /// What a statement did.
@@ -111,6 +115,7 @@ impl Session {
             core,
             connection,
             functions_version: 0,
+            builtin_names: OnceCell::new(),
         };
         session.register_functions()?;
         Ok(session)
@@ -253,7 +258,7 @@ impl Session {
             if builtin::lookup(name).is_some() {
                 continue;
             }
-            if let Some(function) = self.core.function_named(name) {
+            if let Some(function) = self.core.vault.catalog.function_in_any_case(name) {
                 let capabilities = function.authority.capabilities();
                 use crate::capability::Capability;
                 writes |= capabilities.contains(Capability::DatabaseWrite);
