@@ -62,15 +62,15 @@ impl ResourceLimiter for Limiter {
 /// The host's `engine/mod.rs`, line by line.
 fn config() -> Config {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(64)
-        .total_core_instances(64 * 16)
+    pool.total_component_instances(128)
+        .total_core_instances(128 * 16)
         .max_core_instances_per_component(16)
-        .total_memories(64 * 2)
+        .total_memories(128 * 4)
         .max_memories_per_component(4)
-        .total_tables(64 * 4)
+        .total_tables(128 * 8)
         .max_tables_per_component(8)
         .table_elements(20_000)
-        .total_stacks(64)
+        .total_stacks(128)
         .max_memory_size(128 << 20)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(64 << 10)

@@ -8,6 +8,7 @@ mod command_line;
 mod compiled_code;
 mod database;
 mod documents;
+mod explain;
 mod functions;
 mod input;
 mod javascript;

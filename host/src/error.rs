@@ -81,6 +81,10 @@ impl SqlState {
     pub const WRONG_TYPE: SqlState = SqlState("42804");
     /// Memory, rows or bytes beyond a limit.
     pub const OUT_OF_MEMORY: SqlState = SqlState("53200");
+    /// As many calls run as may at once, and none ended in time.
+    pub const TOO_MANY: SqlState = SqlState("53300");
+    /// Handles, connections or another quota.
+    pub const QUOTA: SqlState = SqlState("53400");
     /// A statement or a module is larger than one may be.
     pub const TOO_LARGE: SqlState = SqlState("54000");
     /// Stack or call depth beyond a limit.

@@ -1,6 +1,7 @@
 //! A guest that is running: a fresh store and instance for each execution, which is
 //! discarded after any failure.
 
+use crate::admission::Place;
 use crate::bindings::JavascriptEngine;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::component::{self, convert};
@@ -27,6 +28,8 @@ pub(crate) struct Running {
     meter: Arc<Meter>,
     function: Arc<Function>,
     guest: Guest,
+    /// Given back after the store is gone, since it stands for the store's memory.
+    _place: Arc<Place>,
 }
 
 enum Guest {
@@ -47,7 +50,11 @@ impl Running {
     /// Starts an execution: its start is recorded, its instance is fresh. An error of
     /// the instance is an error of the first invocation, so that it is recorded as
     /// such.
-    pub(crate) fn start(session: &Arc<SessionCore>, function: &Arc<Function>) -> Result<Running> {
+    pub(crate) fn start(
+        session: &Arc<SessionCore>,
+        function: &Arc<Function>,
+        place: Arc<Place>,
+    ) -> Result<Running> {
         if !function.enabled.is_on() {
             return Err(disabled(&function.name));
         }
@@ -67,6 +74,7 @@ impl Running {
             meter,
             function: Arc::clone(function),
             guest: Guest::None,
+            _place: place,
         };
         match running.instantiate(&linked) {
             Ok(guest) => running.guest = guest,
@@ -124,6 +132,8 @@ impl Running {
         let execution = self.store.data_mut();
         execution.report_dropped_messages();
         let recorded = execution.recorder.finish(&cost, exceeded, error.as_ref());
+        let invocations = execution.recorder.invocations;
+        execution.session.report(&self.function, invocations, &cost);
         tracing::debug!(
             function = self.function.name,
             ?cost,

@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod admission;
 mod audit;
 mod bindings;
 mod capability;

@@ -348,7 +348,7 @@ impl fmt::Display for Exceeded {
 impl std::error::Error for Exceeded {}
 
 /// A quantity in its limit's unit, for people.
-fn quantity(limit: Limit, amount: u64) -> String {
+pub(crate) fn quantity(limit: Limit, amount: u64) -> String {
     match limit {
         Limit::Memory | Limit::Stack | Limit::ResultBytes => bytes(amount),
         Limit::CpuTime | Limit::WallTime => {

@@ -1,7 +1,8 @@
 //! The runtime: the engine and what it has compiled, shared by every vault of a
 //! process. Several runtimes can live side by side; nothing is global.
 
-use crate::engine::{Engine, OnCompile};
+use crate::admission::Admission;
+use crate::engine::{CALLS_MAX, Engine, OnCompile};
 use crate::error::Result;
 use crate::javascript::JavaScript;
 use crate::linker::Linked;
@@ -24,6 +25,7 @@ pub(crate) struct RuntimeCore {
     pub(crate) engine: Engine,
     pub(crate) javascript: JavaScript,
     pub(crate) linked: Linked,
+    pub(crate) admission: Arc<Admission>,
 }
 
 impl RuntimeCore {
@@ -70,6 +72,7 @@ impl Builder {
             engine: Engine::new(self.cache_directory, self.on_compile)?,
             javascript: JavaScript::new(),
             linked: Linked::default(),
+            admission: Admission::new(CALLS_MAX),
         })))
     }
 }

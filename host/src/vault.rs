@@ -1,6 +1,7 @@
 //! A vault: the tenant and the isolation boundary. It has its own database, catalog
 //! and audit log; nothing in this crate reaches data without one.
 
+use crate::admission::Share;
 use crate::audit::{self, Log, Verified};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result, SqlState};
@@ -32,6 +33,8 @@ pub(crate) struct VaultCore {
     pub(crate) runtime: Arc<RuntimeCore>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) log: Arc<Log>,
+    /// Its part of the places for calls.
+    pub(crate) share: Arc<Share>,
     place: Place,
 }
 
@@ -72,6 +75,7 @@ impl Vault {
         Ok(Vault(Arc::new(VaultCore {
             catalog: Arc::new(Catalog::open(catalog.as_deref(), &engine, &recompile)?),
             log: Log::open(log.as_deref())?,
+            share: Share::new(),
             runtime: Arc::clone(runtime),
             place,
         })))
@@ -136,6 +140,7 @@ impl VaultCore {
             engine,
             javascript,
             linked,
+            admission: _,
         } = &*self.runtime;
         let capabilities = function.authority.capabilities();
         match &function.code {

@@ -130,6 +130,7 @@ impl Execution {
         params: &[wit::Value],
     ) -> Result<(Rows, u64), Outcome> {
         self.enter_host()?;
+        self.host_bytes += sql.len() as u64;
         for _ in 0..SCHEMA_CHANGES_MAX {
             let mut checked = self.check_statement(interface, sql)?;
             let result = self.run(&mut checked, params);
@@ -246,6 +247,7 @@ impl Execution {
                 Ok(())
             },
         )?;
+        self.host_bytes += held as u64;
         let summary = &checked.summary;
         if writes {
             self.recorder

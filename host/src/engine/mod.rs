@@ -17,11 +17,17 @@ use wasmtime::{
     WasmFeatures,
 };
 
-/// The calls that can run at once; each holds one instance.
+/// The calls that can run at once.
 pub(crate) const CALLS_MAX: u32 = 64;
+
+/// Each call holds an instance, and there are as many for functions within calls.
+const INSTANCES_MAX: u32 = 2 * CALLS_MAX;
 
 /// Memories that one component may have, its adapters' included.
 pub(crate) const MEMORIES_PER_COMPONENT_MAX: u32 = 4;
+
+/// Tables that one component may have.
+const TABLES_PER_COMPONENT_MAX: u32 = 8;
 
 /// How much fuel burns between two looks at the clocks: some 0.2 ms of work.
 pub(crate) const FUEL_BETWEEN_CHECKS: u64 = 1_000_000;
@@ -155,15 +161,15 @@ fn config() -> Config {
 /// Address space for the largest policy; what a call may use is its limiter's.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(CALLS_MAX)
-        .total_core_instances(CALLS_MAX * 16)
+    pool.total_component_instances(INSTANCES_MAX)
+        .total_core_instances(INSTANCES_MAX * 16)
         .max_core_instances_per_component(16)
-        .total_memories(CALLS_MAX * 2)
+        .total_memories(INSTANCES_MAX * MEMORIES_PER_COMPONENT_MAX)
         .max_memories_per_component(MEMORIES_PER_COMPONENT_MAX)
-        .total_tables(CALLS_MAX * 4)
-        .max_tables_per_component(8)
+        .total_tables(INSTANCES_MAX * TABLES_PER_COMPONENT_MAX)
+        .max_tables_per_component(TABLES_PER_COMPONENT_MAX)
         .table_elements(20_000)
-        .total_stacks(CALLS_MAX)
+        .total_stacks(INSTANCES_MAX)
         .max_memory_size(limits::MEMORY_BYTES_MAX as usize)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(64 << 10)

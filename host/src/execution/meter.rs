@@ -40,6 +40,10 @@ pub(crate) struct Cost {
     pub(crate) wall_time: Duration,
     /// The most that memories and tables had together.
     pub(crate) memory_bytes_peak: u64,
+    /// Calls of host functions.
+    pub(crate) host_calls: u64,
+    /// What they carried of texts and rows, in bytes.
+    pub(crate) host_bytes: u64,
 }
 
 impl Meter {

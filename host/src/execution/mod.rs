@@ -29,6 +29,8 @@ pub(crate) struct Execution {
     pub(crate) memory: MemoryMeter,
     pub(crate) recorder: Recorder,
     pub(crate) messages: MessageBudget,
+    host_calls: u64,
+    pub(crate) host_bytes: u64,
     /// What was refused, in the host's own words: a guest may only claim it.
     pub(crate) refusals: Vec<Refusal>,
     /// The last message of a panic.
@@ -80,6 +82,8 @@ impl Execution {
             memory: MemoryMeter::new(function.limits.memory_bytes),
             recorder,
             messages: MessageBudget::default(),
+            host_calls: 0,
+            host_bytes: 0,
             refusals: Vec::new(),
             panic_message: None,
         }
@@ -88,6 +92,7 @@ impl Execution {
     /// Every host function begins here: the limits are looked at, and what the
     /// function may do is what the catalog says now.
     pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
         self.meter.check().map_err(|stop| self.stop(stop))?;
         let catalog = &self.session.vault.catalog;
         let version = catalog.version();
@@ -197,6 +202,8 @@ impl Execution {
             cpu_time: self.meter.cpu_time(),
             wall_time: self.meter.wall_time(),
             memory_bytes_peak: self.memory.peak_bytes(),
+            host_calls: self.host_calls,
+            host_bytes: self.host_bytes,
         }
     }
 }

@@ -244,7 +244,7 @@ impl Recorder {
 
     fn ending(&self, cost: &Cost, error: Option<&Error>) -> String {
         let checks: u64 = self.checks.iter().map(|check| check.count).sum();
-        let mut text = String::with_capacity(224);
+        let mut text = String::with_capacity(256);
         let mut number = itoa::Buffer::new();
         for (key, value) in [
             ("{\"invocations\":", self.invocations),
@@ -252,6 +252,8 @@ impl Recorder {
             (",\"cpu_us\":", microseconds(cost.cpu_time)),
             (",\"wall_us\":", microseconds(cost.wall_time)),
             (",\"memory_bytes_peak\":", cost.memory_bytes_peak),
+            (",\"host_calls\":", cost.host_calls),
+            (",\"host_bytes\":", cost.host_bytes),
             (",\"checks_allowed\":", checks),
             (",\"checks_denied\":", self.denials),
         ] {

@@ -8,6 +8,7 @@ use crate::session::{Notice, Severity};
 impl Host for Execution {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.enter_host()?;
+        self.host_bytes += message.len() as u64;
         if !self.messages.take() {
             return Ok(());
         }

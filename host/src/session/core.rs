@@ -1,8 +1,10 @@
 //! What a session shares with the guests that run in it: its connection, the
 //! executions of the current statement, and the messages for the caller.
 
+use super::explain::Reports;
+use crate::admission::Place;
 use crate::database::backend::Database;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::function::Function;
 use crate::instance::Running;
 use crate::session::Notice;
@@ -18,6 +20,7 @@ pub(crate) struct SessionCore {
     pub(crate) database: Database,
     statement: Mutex<StatementScope>,
     notices: Mutex<Vec<Notice>>,
+    pub(super) reports: Reports,
 }
 
 /// The executions of one SQL statement: a function's instance lives from its first
@@ -25,6 +28,9 @@ pub(crate) struct SessionCore {
 #[derive(Default)]
 struct StatementScope {
     running: HashMap<String, Running>,
+    /// The statement's place of the vault's share, for one execution at a time. More at
+    /// once have nested ones.
+    place: Option<Arc<Place>>,
     /// The error of a function, which SQLite can only carry as text.
     error: Option<Error>,
 }
@@ -40,6 +46,7 @@ impl SessionCore {
             database,
             statement: Mutex::default(),
             notices: Mutex::default(),
+            reports: Reports::default(),
         }
     }
 
@@ -76,7 +83,10 @@ impl SessionCore {
         }
         let mut running = match running {
             Some(running) => running,
-            None => Running::start(self, &function)?,
+            None => {
+                let place = self.enter(&function)?;
+                Running::start(self, &function, place)?
+            }
         };
         match running.invoke(&arguments) {
             Ok(value) => {
@@ -85,6 +95,34 @@ impl SessionCore {
             }
             Err(error) => Err(running.finish(Some(error.clone())).unwrap_or(error)),
         }
+    }
+
+    /// A place for an execution of the function. A statement waits for its first one; what
+    /// runs beside that has nested ones.
+    pub(crate) fn enter(&self, function: &Function) -> Result<Arc<Place>> {
+        let admission = &self.vault.runtime.admission;
+        let own = self.scope().place.clone();
+        match own {
+            // Held by the scope and here, and by no execution.
+            Some(place) if Arc::strong_count(&place) == 2 => Ok(place),
+            Some(_) => {
+                let place = admission.enter_nested();
+                place.map(Arc::new).ok_or_else(|| no_nested_place(function))
+            }
+            None => {
+                let patience = function.limits.wall_time();
+                let place = admission.enter(&self.vault.share, patience);
+                let place = place.ok_or_else(|| no_place(function, admission.places()))?;
+                let place = Arc::new(place);
+                self.scope().place = Some(Arc::clone(&place));
+                Ok(place)
+            }
+        }
+    }
+
+    /// Gives the statement's place back.
+    pub(crate) fn leave(&self) {
+        self.scope().place = None;
     }
 
     /// Appends what the statement's executions recorded: its commit follows.
@@ -100,6 +138,7 @@ impl SessionCore {
     pub(crate) fn end_statement(&self, error: Option<Error>) -> Option<Error> {
         let StatementScope {
             running,
+            place: _,
             error: own,
         } = std::mem::take(&mut *self.scope());
         let mut error = own.or(error);
@@ -128,12 +167,32 @@ impl SessionCore {
     }
 }
 
+fn no_place(function: &Function, places: u32) -> Error {
+    let message = format!(
+        "function \"{}\" found no free place in {} s",
+        function.name,
+        function.limits.wall_time().as_secs_f64()
+    );
+    Error::new(SqlState::TOO_MANY, message).with_detail(format!(
+        "at most {places} calls run at once; the others wait, as long as they might run"
+    ))
+}
+
+fn no_nested_place(function: &Function) -> Error {
+    let message = format!(
+        "no place is free for function \"{}\" beside the others of its statement",
+        function.name
+    );
+    Error::new(SqlState::QUOTA, message)
+        .with_hint("call fewer functions in one statement, or run it again later")
+}
+
 /// Values of the parameters' types, checked before the guest runs.
 pub(crate) fn coerce_arguments(function: &Function, arguments: Vec<Value>) -> Result<Vec<Value>> {
     let parameters = &function.signature.parameters;
     if arguments.len() != parameters.len() {
         return Err(Error::new(
-            crate::error::SqlState::UNDEFINED_FUNCTION,
+            SqlState::UNDEFINED_FUNCTION,
             format!(
                 "function \"{}\" takes {} arguments, and {} were given",
                 function.name,

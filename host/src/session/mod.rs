@@ -2,6 +2,7 @@
 //! after the other.
 
 pub(crate) mod core;
+mod explain;
 mod functions;
 mod manage;
 mod policies;
@@ -12,6 +13,7 @@ use crate::database::backend::{Database, client_error};
 use crate::database::builtin;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
+use crate::function::Function;
 use crate::instance::Running;
 use crate::statement::{self, Statement};
 use crate::types::Value;
@@ -158,10 +160,17 @@ impl Session {
         if function.strict && arguments.contains(&Value::Null) {
             return Ok(Value::Null);
         }
+        let result = self.call_within_place(&function, &arguments);
+        self.core.leave();
+        result
+    }
+
+    fn call_within_place(&self, function: &Arc<Function>, arguments: &[Value]) -> Result<Value> {
         let in_transaction = self.in_transaction();
+        let place = self.core.enter(function)?;
         // The call's own unit begins with its first statement.
-        let mut running = Running::start(&self.core, &function)?;
-        let result = running.invoke(&arguments);
+        let mut running = Running::start(&self.core, function, place)?;
+        let result = running.invoke(arguments);
         let committed = match &result {
             Ok(_) => running
                 .before_commit()
@@ -192,7 +201,15 @@ impl Session {
         self.register_functions()?;
         let mut outcome = match statement::parse(sql)? {
             Statement::Sql { text, command } => self.run_sql(&text, command, params),
-            Statement::Call { select, .. } => self.run_sql(&select, "CALL".to_string(), params),
+            Statement::Call {
+                select, explain, ..
+            } => match explain {
+                false => self.run_sql(&select, "CALL".to_string(), params),
+                true => self.explain_analyze(&select, "CALL".to_string(), params),
+            },
+            Statement::ExplainAnalyze { text, command } => {
+                self.explain_analyze(&text, command, params)
+            }
             Statement::CreateFunction(create) => self.create_function(create),
             Statement::AlterFunction { name, alteration } => self.alter_function(&name, alteration),
             Statement::DropFunction { name, if_exists } => self.drop_function(&name, if_exists),

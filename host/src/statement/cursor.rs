@@ -131,6 +131,11 @@ impl<'t> Cursor<'t> {
         &self.text[self.offset()..]
     }
 
+    /// A part of the statement, as it stands.
+    pub(super) fn between(&self, start: usize, end: usize) -> &'t str {
+        &self.text[start..end]
+    }
+
     /// The offset of the next token, or of the statement's end.
     pub(super) fn offset(&self) -> usize {
         match self.next {

@@ -14,7 +14,8 @@ const ALTER_FORM: &str = "the form is ALTER FUNCTION name \
      or ALTER FUNCTION name SET ENABLED = {true | false}; \
      or SET SECURITY POLICY policy; or SET VERSION number; or SET (limit = number [, ...]);";
 const DROP_FORM: &str = "the form is DROP FUNCTION [IF EXISTS] name;";
-const CALL_FORM: &str = "the form is CALL name(argument [, ...]);";
+const CALL_FORM: &str = "the form is CALL name(argument [, ...]) [WITH (EXPLAIN)];";
+const EXPLAIN_FORM: &str = "the form is EXPLAIN (ANALYZE) statement;";
 const SHOW_FORM: &str = "the form is SHOW LIMITS [FOR function];";
 const ACTIONS: &str = "GRANT, REVOKE, DENY or SET";
 
@@ -103,18 +104,30 @@ fn parse_drop(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
 /// arguments. It must be the call and nothing more: no second call, no FROM.
 fn parse_call(mut cursor: Cursor<'_>) -> Result<Statement> {
     cursor.form = CALL_FORM;
-    let select = format!("SELECT {}", cursor.rest());
+    let start = cursor.offset();
     let function = cursor.expect_name("function")?;
     cursor.expect_symbol("(", "( and the arguments")?;
     let mut depth = 1_usize;
+    let mut end = start;
     while depth > 0 {
         let Some(token) = cursor.take()? else {
             return Err(cursor.expected(")"));
         };
         depth = depth_after(depth, &token);
+        end = token.end();
+    }
+    let explain = cursor.take_word("WITH")?;
+    if explain {
+        cursor.expect_symbol("(", "(EXPLAIN)")?;
+        cursor.expect_word("EXPLAIN")?;
+        cursor.expect_symbol(")", ")")?;
     }
     cursor.expect_end("the end of the statement")?;
-    Ok(Statement::Call { function, select })
+    Ok(Statement::Call {
+        function,
+        select: format!("SELECT {}", cursor.between(start, end)),
+        explain,
+    })
 }
 
 /// The depth of parentheses after a token. It stays 0 at a `)` too many.
@@ -272,12 +285,37 @@ fn bare_grant(mut cursor: Cursor<'_>, verb: &str) -> Result<Option<Statement>> {
         )))
 }
 
-/// EXPLAIN and EXPLAIN QUERY PLAN are the database's; what follows PostgreSQL is not.
-fn explain(cursor: Cursor<'_>) -> Result<Option<Statement>> {
+/// EXPLAIN and EXPLAIN QUERY PLAN are the database's; EXPLAIN (ANALYZE) is ours.
+fn explain(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
+    cursor.form = EXPLAIN_FORM;
+    if cursor.take_symbol("(")? {
+        cursor.expect_word("ANALYZE")?;
+        cursor.expect_symbol(")", ")")?;
+    } else if !cursor.take_word("ANALYZE")? {
+        return Ok(None);
+    }
+    // One EXPLAIN is enough; each further one would be read within this one.
     match cursor.peek() {
-        Some(token) if token.is_word("ANALYZE") => Err(cursor.not_built("EXPLAIN ANALYZE")),
-        Some(token) if token.is_symbol("(") => Err(cursor.not_built("EXPLAIN (ANALYZE)")),
-        _ => Ok(None),
+        Some(token) if !token.is_word("EXPLAIN") => {}
+        _ => return Err(cursor.expected("a statement")),
+    }
+    let text = cursor.rest().to_owned();
+    match parse(cursor.clone())? {
+        None => Ok(Some(Statement::ExplainAnalyze {
+            command: super::command(&text),
+            text,
+        })),
+        Some(Statement::Call {
+            function, select, ..
+        }) => Ok(Some(Statement::Call {
+            function,
+            select,
+            explain: true,
+        })),
+        Some(_) => Err(cursor.error(
+            SqlState::SYNTAX,
+            "EXPLAIN (ANALYZE) is for statements that call functions",
+        )),
     }
 }
 

@@ -100,6 +100,13 @@ pub(crate) enum Statement {
         function: Name,
         /// The call as `SELECT f(args)`, with the arguments as they were written.
         select: String,
+        /// Whether its cost is asked for, and not its result.
+        explain: bool,
+    },
+    /// EXPLAIN (ANALYZE) of a statement of the database's own.
+    ExplainAnalyze {
+        text: String,
+        command: String,
     },
     /// The database's own.
     Sql {
@@ -120,7 +127,9 @@ pub(crate) fn parse(text: &str) -> Result<Statement> {
     let statement = &text[range.start..];
     let parsed = grammar::parse(Cursor::new(text)?)?;
     match parsed {
-        Some(Statement::Call { .. }) | None => refuse_dollar_quotes(text)?,
+        Some(Statement::Call { .. } | Statement::ExplainAnalyze { .. }) | None => {
+            refuse_dollar_quotes(text)?;
+        }
         Some(_) => {}
     }
     Ok(parsed.unwrap_or_else(|| Statement::Sql {
