@@ -306,6 +306,62 @@ fn an_audit_log_is_verified_and_damage_is_found() {
 }
 
 #[test]
+fn h87_the_checklist_says_what_is_ok_and_what_needs_attention() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let path = data.to_str().unwrap();
+    let one = "CREATE FUNCTION one() RETURNS BIGINT LANGUAGE javascript AS $$
+        function one() { return 1 } $$;";
+    assert!(run(&["sql", "--data", path, "-c", one]).status.success());
+    let items = |arguments: &[&str], status: i32| -> Vec<(String, String, String)> {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let rows = json_lines(&output.stdout)[0]["rows"].clone();
+        let text = |value: &Value| value.as_str().unwrap().to_string();
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| (text(&row[1]), text(&row[2]), text(&row[3])))
+            .collect()
+    };
+    let all_well = items(&["check", "--data", path, "--json"], 0);
+    assert_eq!(all_well.len(), 12);
+    let count = |items: &[(String, String, String)], status: &str| {
+        items.iter().filter(|item| item.1 == status).count()
+    };
+    assert_eq!((count(&all_well, "ok"), count(&all_well, "manual")), (4, 8));
+
+    let unwell = "
+        CREATE SECURITY POLICY lax AS (audit_logging: false, max_cpu_time_ms: 60000,
+            capabilities: [DATABASE_READ('*')]);
+        ALTER FUNCTION one SET SECURITY POLICY lax;
+        ALTER FUNCTION one GRANT CAPABILITY TIME_ACCESS;";
+    assert!(run(&["sql", "--data", path, "-c", unwell]).status.success());
+    let found = items(&["check", "--data", path, "--json", "one"], 1);
+    let findings: Vec<&str> = found
+        .iter()
+        .filter(|item| item.1 == "attention")
+        .map(|item| item.2.as_str())
+        .collect();
+    assert_eq!(
+        findings,
+        [
+            "covers everything: DATABASE_READ('*'); never used: DATABASE_READ,TIME_ACCESS",
+            "as high as can be: max_cpu_time_ms",
+            "policy \"lax\" records refusals only",
+            "\"lax\", version 1, by nobody",
+        ]
+    );
+    let table = run(&["check", "--data", path]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("| audit logging enabled"), "{table}");
+    check(
+        &["check", "--data", path, "two"],
+        1,
+        "",
+        "ERROR:  no function \"two\"\n",
+    );
+}
+
+#[test]
 fn inspect_fails_where_create_function_would() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

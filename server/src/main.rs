@@ -3,6 +3,7 @@
 
 mod audit;
 mod backslash;
+mod check;
 mod demo;
 mod directories;
 mod inspect;
@@ -35,6 +36,7 @@ enum Command {
     /// Work with the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    Check(CheckArguments),
     Demo(DemoArguments),
 }
 
@@ -88,6 +90,23 @@ enum AuditCommand {
     },
 }
 
+/// Go through the security checklist for each function
+///
+/// Says of each item whether it is ok, needs attention, or is left to people. The exit
+/// status is 0 only if nothing needs attention.
+#[derive(Args)]
+struct CheckArguments {
+    /// The directory of a database that no process has open
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Only this function
+    #[arg(value_name = "FUNCTION")]
+    function: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// Show procedures, grants and the audit log on the Chinook music shop
 ///
 /// Checks its own results: the exit status is 1 if anything goes otherwise than it should.
@@ -132,6 +151,11 @@ fn main() -> ExitCode {
         }),
         Command::Inspect(arguments) => inspect::run(&arguments.file, arguments.json),
         Command::Audit(AuditCommand::Verify { data }) => audit::verify(&data),
+        Command::Check(arguments) => check::run(
+            &arguments.data,
+            arguments.function.as_deref(),
+            arguments.json,
+        ),
         Command::Demo(arguments) => demo::run(
             &arguments.chinook,
             &arguments.shop,
