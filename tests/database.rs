@@ -6,6 +6,7 @@ mod changes;
 mod directory;
 mod effects;
 mod host_names;
+mod memory;
 mod names;
 mod transactions;
 mod values;

@@ -21,6 +21,8 @@ pub(crate) enum Limit {
     Stack,
     /// The result of one query, in bytes.
     ResultBytes,
+    /// What SQLite holds for the call, in memory and in temporary files, in bytes.
+    DatabaseMemory,
 }
 
 /// What one execution may use.
@@ -182,6 +184,9 @@ pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
 /// The largest result of one guest query, as the host holds it.
 pub(crate) const RESULT_BYTES_MAX: usize = 16 << 20;
 
+/// What SQLite holds for one execution, in memory and in temporary files.
+pub(crate) const DATABASE_BYTES_MAX: i64 = 64 << 20;
+
 /// What the host copies out of a guest for one host call, or the result of a call.
 pub(crate) const HOST_CALL_BYTES_MAX: usize = 32 << 20;
 
@@ -271,12 +276,13 @@ impl Limit {
             Limit::Instructions => "instruction",
             Limit::Stack => "stack",
             Limit::ResultBytes => "query result",
+            Limit::DatabaseMemory => "database memory",
         }
     }
 
     pub(crate) fn sqlstate(self) -> SqlState {
         match self {
-            Limit::Memory | Limit::ResultBytes => SqlState::OUT_OF_MEMORY,
+            Limit::Memory | Limit::ResultBytes | Limit::DatabaseMemory => SqlState::OUT_OF_MEMORY,
             Limit::CpuTime | Limit::WallTime | Limit::Instructions => SqlState::CANCELED,
             Limit::Stack => SqlState::TOO_DEEP,
         }
@@ -350,7 +356,7 @@ impl std::error::Error for Exceeded {}
 /// A quantity in its limit's unit, for people.
 pub(crate) fn quantity(limit: Limit, amount: u64) -> String {
     match limit {
-        Limit::Memory | Limit::Stack | Limit::ResultBytes => bytes(amount),
+        Limit::Memory | Limit::Stack | Limit::ResultBytes | Limit::DatabaseMemory => bytes(amount),
         Limit::CpuTime | Limit::WallTime => {
             let seconds = Duration::from_nanos(amount).as_secs_f64();
             let text = format!("{seconds:.3}");

@@ -1,7 +1,8 @@
 //! The runtime: the engine and what it has compiled, shared by every vault of a
-//! process. Several runtimes can live side by side; nothing is global.
+//! process. Several runtimes can live side by side; nothing is global but SQLite itself.
 
 use crate::admission::Admission;
+use crate::database::memory;
 use crate::engine::{CALLS_MAX, Engine, OnCompile};
 use crate::error::Result;
 use crate::javascript::JavaScript;
@@ -67,7 +68,12 @@ impl Builder {
 
     /// Makes the runtime. Uploaded components are compiled in this process; how long
     /// that takes and how much memory it needs is bounded by their size only.
+    ///
+    /// The first one of a process must be built before anything else uses SQLite: its
+    /// allocator is wrapped, to count what guests make it hold. Later it is refused
+    /// (0A000).
     pub fn build(self) -> Result<Runtime> {
+        memory::install()?;
         Ok(Runtime(Arc::new(RuntimeCore {
             engine: Engine::new(self.cache_directory, self.on_compile)?,
             javascript: JavaScript::new(),

@@ -4,6 +4,7 @@
 use crate::admission::Share;
 use crate::audit::{self, Log, Verified};
 use crate::catalog::Catalog;
+use crate::database::temporary::FILE_SYSTEM;
 use crate::error::{Error, Result, SqlState};
 use crate::function::{Code, Function};
 use crate::linker::Ready;
@@ -167,7 +168,7 @@ fn open_database(path: impl AsRef<Path>) -> rusqlite::Result<Connection> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
+    Connection::open_with_flags_and_vfs(path, flags, FILE_SYSTEM)
 }
 
 /// The database's name must be one that no other vault of this process has.

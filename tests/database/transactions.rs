@@ -169,7 +169,7 @@ fn d12_an_interrupted_write_ends_the_transaction_block_and_says_so() {
     );
     let sql = "SELECT x('INSERT INTO users(name)
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n', '[]')";
-    let ended = refuse(&mut session, sql, "57014");
+    let ended = refuse(&mut session, sql, "53200");
     assert_eq!(
         ended.hint(),
         Some("the transaction block was rolled back: BEGIN it anew")

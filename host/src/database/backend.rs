@@ -5,10 +5,11 @@
 
 use super::access::{Access, Forbidden, Gate};
 use super::comparing;
+use super::failure::client_error;
 use super::grant::Permit;
 use super::sqlite::{Bound, Column, Failure, Handle, Statement};
 use crate::bindings::heliosdb::host::types as wit;
-use crate::error::{Error, Result, SqlState};
+use crate::error::Result;
 use crate::execution::meter::Meter;
 use crate::execution::record::StatementSummary;
 use crate::limits::{Exceeded, Limit, RESULT_BYTES_MAX};
@@ -52,6 +53,9 @@ struct Prepared {
 /// Statements kept for a connection.
 const PREPARED_MAX: usize = 256;
 
+/// The largest statement that is kept, with its text, in bytes.
+const PREPARED_BYTES_MAX: usize = 64 << 10;
+
 /// The unit of a call's writes: a transaction of its own, or a savepoint in the
 /// client's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -75,8 +79,9 @@ pub(super) const GUEST_VALUE_BYTES_MAX: i32 = 16 << 20;
 /// The shortest such bound, for the longest program.
 const GUEST_VALUE_BYTES_MIN: usize = 64 << 10;
 
-/// What all values of a guest's program may take together: SQLite counts no memory, and
-/// looks at the clocks between rows only.
+/// What all values of a guest's program may have together. It bounds time, not memory:
+/// a function like `length` reads its argument, allocates nothing, and SQLite looks at
+/// the clocks between rows only.
 const GUEST_ROW_BYTES_MAX: usize = 1 << 30;
 
 /// The longest pattern of a guest's LIKE, in bytes.
@@ -156,8 +161,12 @@ impl Database {
         Some(checked)
     }
 
-    /// Keeps a statement for its next run.
+    /// Keeps a statement for its next run, unless it is a large one: what is kept outlives
+    /// the execution that pays for it.
     pub(crate) fn keep_prepared(&self, authority_key: u64, sql: &str, checked: Checked) {
+        if checked.statement.program_bytes() > PREPARED_BYTES_MAX {
+            return;
+        }
         let mut prepared = self.lock_prepared();
         if prepared.count >= PREPARED_MAX {
             // Rare enough that forgetting all of them is as good as choosing one.
@@ -246,9 +255,13 @@ impl Database {
     }
 
     /// Prepares a guest's statement. Nothing has an effect before it is run.
-    pub(crate) fn prepare_guest(&self, sql: &str) -> Result<(Statement, Access), GuestFailure> {
+    pub(crate) fn prepare_guest(
+        &self,
+        sql: &str,
+        meter: &Arc<Meter>,
+    ) -> Result<(Statement, Access), GuestFailure> {
         let (prepared, mut access) = self.limited(GUEST_VALUE_BYTES_MAX, || {
-            self.gate.collect(|| self.handle.prepare(sql))
+            self.within(meter, || self.gate.collect(|| self.handle.prepare(sql)))
         });
         if let Some(forbidden) = access.forbidden.take() {
             // SQLite refused it over the forbidden action; the caller says so.
@@ -316,6 +329,8 @@ impl Database {
                 GUEST_PATTERN_BYTES_MAX,
             ),
             (ffi::SQLITE_LIMIT_VDBE_OP, GUEST_PROGRAM_STEPS_MAX),
+            // What another thread did would not count. A client may have asked for some.
+            (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
         ];
         let before = limits.map(|(limit, value)| (limit, self.handle.set_limit(limit, value)));
         let result = work();
@@ -485,62 +500,6 @@ pub(crate) enum RowFailure {
     /// The column's text is not UTF-8.
     BadText(usize),
     TooLarge(Exceeded),
-}
-
-/// Whether SQLite gave up because a limit of the guest's was reached.
-pub(crate) fn is_interrupted(failure: &Failure) -> bool {
-    matches!(
-        failure.code & 0xff,
-        ffi::SQLITE_INTERRUPT | ffi::SQLITE_BUSY
-    )
-}
-
-/// Whether SQLite refused it over the authorizer, in the middle of a step.
-pub(crate) fn is_unauthorized(failure: &Failure) -> bool {
-    failure.code & 0xff == ffi::SQLITE_AUTH
-}
-
-/// The SQLSTATE that stands for a result code of SQLite.
-pub(crate) fn sqlstate(failure: &Failure) -> SqlState {
-    match failure.code {
-        ffi::SQLITE_CONSTRAINT_UNIQUE
-        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-        | ffi::SQLITE_CONSTRAINT_ROWID => return SqlState::UNIQUE,
-        ffi::SQLITE_CONSTRAINT_NOTNULL => return SqlState::NOT_NULL,
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => return SqlState::FOREIGN_KEY,
-        ffi::SQLITE_CONSTRAINT_CHECK => return SqlState::CHECK,
-        _ => {}
-    }
-    match failure.code & 0xff {
-        ffi::SQLITE_CONSTRAINT => SqlState::CONSTRAINT,
-        ffi::SQLITE_AUTH | ffi::SQLITE_READONLY => SqlState::DENIED,
-        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => SqlState::SERIALIZATION,
-        ffi::SQLITE_INTERRUPT => SqlState::CANCELED,
-        ffi::SQLITE_NOMEM | ffi::SQLITE_TOOBIG => SqlState::OUT_OF_MEMORY,
-        ffi::SQLITE_MISMATCH | ffi::SQLITE_RANGE => SqlState::WRONG_TYPE,
-        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => SqlState::CORRUPTED,
-        ffi::SQLITE_IOERR | ffi::SQLITE_FULL | ffi::SQLITE_CANTOPEN => SqlState::IO,
-        ffi::SQLITE_ERROR => by_message(&failure.message),
-        _ => SqlState::INTERNAL,
-    }
-}
-
-/// SQLite has one code for everything that is wrong with a statement.
-fn by_message(message: &str) -> SqlState {
-    if message.starts_with("no such table") {
-        SqlState::UNDEFINED_TABLE
-    } else if message.starts_with("no such column") {
-        SqlState::UNDEFINED_COLUMN
-    } else if message.starts_with("no such function") {
-        SqlState::UNDEFINED_FUNCTION
-    } else {
-        SqlState::SYNTAX
-    }
-}
-
-/// What the client reads about its own statement.
-pub(crate) fn client_error(failure: Failure) -> Error {
-    Error::new(sqlstate(&failure), failure.message)
 }
 
 /// A guest waits for a lock as long as it may run; a client's own statement for a

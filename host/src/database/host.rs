@@ -1,9 +1,9 @@
 //! The WIT interfaces `database-read` and `database-write`: granted, and not granted.
 
-use super::access::{Access, Forbidden, Table};
-use super::backend::{self, Checked, GuestFailure, RowFailure, TableKind};
-use super::builtin::{self, Builtin};
-use super::grant;
+use super::access::{Access, Forbidden};
+use super::backend::{self, Checked, GuestFailure, RowFailure};
+use super::failure;
+use super::memory;
 use super::sqlite::Failure;
 use crate::bindings::heliosdb::host::database_read::{Host as ReadHost, Rows};
 use crate::bindings::heliosdb::host::database_write::Host as WriteHost;
@@ -54,7 +54,7 @@ impl ReadHost for Execution {
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<Rows, wit::Error>> {
         sort(
-            self.request(Capability::DatabaseRead, &sql, &params)
+            self.charged(|execution| execution.request(Capability::DatabaseRead, &sql, &params))
                 .map(|(rows, _)| rows),
         )
     }
@@ -67,7 +67,7 @@ impl WriteHost for Execution {
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<u64, wit::Error>> {
         sort(
-            self.request(Capability::DatabaseWrite, &sql, &params)
+            self.charged(|execution| execution.request(Capability::DatabaseWrite, &sql, &params))
                 .map(|(_, changes)| changes),
         )
     }
@@ -104,7 +104,9 @@ impl NotGranted<'_> {
     ) -> wasmtime::Result<wit::Error> {
         let execution = &mut *self.0;
         execution.enter_host()?;
-        let missing = match execution.check_statement(capability, sql) {
+        let checked =
+            execution.charged(|execution| execution.check_statement(capability, sql).map(drop));
+        let missing = match checked {
             Err(Outcome::Guest(error)) => return Ok(error),
             Err(Outcome::End(error)) => return Err(error),
             Ok(_) => Refusal {
@@ -122,6 +124,20 @@ impl NotGranted<'_> {
 }
 
 impl Execution {
+    /// Works with SQLite at the guest's expense. Over a limit the call ends, whatever
+    /// SQLite has made of it: it bears some refusals of memory in silence.
+    fn charged<R>(
+        &mut self,
+        work: impl FnOnce(&mut Execution) -> Result<R, Outcome>,
+    ) -> Result<R, Outcome> {
+        let meter = Arc::clone(&self.meter);
+        let result = memory::charge(&meter, || work(self));
+        match meter.ended() {
+            Some(stop) => Err(Outcome::End(self.stop(stop))),
+            None => result,
+        }
+    }
+
     /// From a request to its effect: checked, then permitted, then run, then recorded.
     fn request(
         &mut self,
@@ -137,7 +153,7 @@ impl Execution {
             match result {
                 // What was checked is forgotten, and the statement checked anew.
                 Err(Ran::Statement(GuestFailure::Sqlite(failure)))
-                    if backend::is_unauthorized(&failure) => {}
+                    if failure::is_unauthorized(&failure) => {}
                 result => {
                     let key = self.authority_key();
                     self.session.database.keep_prepared(key, sql, checked);
@@ -184,9 +200,11 @@ impl Execution {
         let session = Arc::clone(&self.session);
         let (statement, access) = session
             .database
-            .prepare_guest(sql)
+            .prepare_guest(sql, &self.meter)
             .map_err(|failure| self.guest_failure(failure))?;
-        let needs = self.needs(&access, sql)?;
+        let needs = self
+            .needs(&access, sql)
+            .map_err(|failure| Outcome::Guest(failed(&failure)))?;
         let mut permits = Vec::with_capacity(needs.len());
         let mut refusals = Vec::new();
         for need in needs {
@@ -233,11 +251,7 @@ impl Execution {
         session
             .database
             .within(&meter, || session.database.begin_unit(may_write))
-            .map_err(|error| match meter.ended() {
-                // It waited for the lock until its time was over.
-                Some(stop) => Ran::End(self.stop(stop)),
-                None => Ran::End(self.fault(error)),
-            })?;
+            .map_err(|error| Ran::End(self.fault(error)))?;
         let changes = session.database.run_guest(
             checked,
             params,
@@ -265,108 +279,6 @@ impl Execution {
             },
             changes,
         ))
-    }
-
-    /// Every capability that the statement needs, with its table.
-    fn needs(&self, access: &Access, sql: &str) -> Result<Vec<Need>, Outcome> {
-        let mut needs = Vec::new();
-        let tables = access
-            .reads
-            .iter()
-            .map(|table| (Capability::DatabaseRead, table))
-            .chain(
-                access
-                    .writes
-                    .iter()
-                    .map(|table| (Capability::DatabaseWrite, table)),
-            );
-        for (capability, table) in tables {
-            for (schema, kind) in self.meanings(table, sql)? {
-                let need = Need {
-                    capability,
-                    schema,
-                    table: table.name.clone(),
-                    kind,
-                };
-                if kind != TableKind::RowFunction && !needs.contains(&need) {
-                    needs.push(need);
-                }
-            }
-        }
-        self.add_views(access, &mut needs)?;
-        Ok(needs)
-    }
-
-    /// A view of which no column is read, as by `count(*)`, is named only as what the
-    /// tables beneath it are read through. So is a name that the statement gives, which
-    /// then needs a grant if there is a view of that name.
-    fn add_views(&self, access: &Access, needs: &mut Vec<Need>) -> Result<(), Outcome> {
-        for name in &access.through {
-            let found = self.session.database.tables_named(name);
-            let found = found.map_err(|failure| Outcome::Guest(failed(&failure)))?;
-            for (schema, kind) in found {
-                let is_named = |need: &Need| need.schema == schema && need.table == *name;
-                if kind == TableKind::View && !needs.iter().any(is_named) {
-                    needs.push(Need {
-                        capability: Capability::DatabaseRead,
-                        schema,
-                        table: name.clone(),
-                        kind,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What a table's name may stand for, and in which schemas. SQLite does not say the
-    /// schema for a statement that reads no column: then it is the first one with such
-    /// a table, and any other that the statement could mean because it has that
-    /// schema's name in it. With no such table anywhere it is a name that the statement
-    /// itself gives (a CTE).
-    fn meanings(&self, table: &Table, sql: &str) -> Result<Vec<(String, TableKind)>, Outcome> {
-        let mut tables = self
-            .session
-            .database
-            .tables_named(&table.name)
-            .map_err(|failure| Outcome::Guest(failed(&failure)))?;
-        if let Some(schema) = &table.schema {
-            tables.retain(|(found, _)| found == schema);
-            if tables.is_empty() {
-                // SQLite's own, by a name that it does not list: `sqlite_master`.
-                tables.push((schema.clone(), TableKind::Virtual));
-            }
-            return Ok(tables);
-        }
-        let text = sql.to_ascii_lowercase();
-        let mut first = true;
-        tables.retain(|(schema, _)| {
-            std::mem::take(&mut first) || table.indirect || text.contains(schema.as_str())
-        });
-        Ok(tables)
-    }
-
-    /// Refusals over SQL functions that are more than computations.
-    fn function_refusals(&self, access: &Access) -> Vec<Refusal> {
-        let capabilities = self.authority.capabilities();
-        access
-            .functions
-            .iter()
-            .filter_map(|name| match builtin::lookup(name) {
-                Some(Builtin::Pure) => None,
-                Some(Builtin::Time) => {
-                    let granted = capabilities.contains(Capability::TimeAccess);
-                    (!granted).then(|| Refusal {
-                        capability: Capability::TimeAccess.name().to_string(),
-                        target: name.clone(),
-                        action: format!("call the SQL function \"{name}\""),
-                        grant: Some(Capability::TimeAccess.name().to_string()),
-                    })
-                }
-                Some(Builtin::Random) => Some(function_refusal("RANDOM_ACCESS", name)),
-                None => Some(function_refusal("CALL_FUNCTION", name)),
-            })
-            .collect()
     }
 
     fn guest_failure(&mut self, failure: GuestFailure) -> Outcome {
@@ -422,75 +334,9 @@ impl Execution {
     }
 
     fn sqlite_failure(&self, failure: &Failure) -> Outcome {
-        if backend::is_interrupted(failure)
-            && let Err(stop) = self.meter.check()
-        {
-            return Outcome::End(self.stop(stop));
-        }
-        match backend::sqlstate(failure) {
+        match failure::sqlstate(failure) {
             SqlState::SYNTAX => invalid(&failure.message),
             _ => Outcome::Guest(failed(failure)),
-        }
-    }
-}
-
-/// One use of one table.
-#[derive(PartialEq)]
-struct Need {
-    capability: Capability,
-    schema: String,
-    table: String,
-    kind: TableKind,
-}
-
-impl Need {
-    fn target(&self) -> String {
-        format!("{}.{}", self.schema, self.table)
-    }
-
-    /// No grant covers a virtual table: what its module reads and writes beneath, with
-    /// statements of its own, would be checked against nothing.
-    fn permit(&self, execution: &Execution) -> Option<grant::Permit> {
-        if !self.is_coverable() {
-            return None;
-        }
-        grant::permit(
-            self.capability,
-            &self.schema,
-            &self.table,
-            &execution.authority,
-        )
-    }
-
-    fn is_coverable(&self) -> bool {
-        matches!(self.kind, TableKind::Ordinary | TableKind::View)
-    }
-
-    fn refusal(&self) -> Refusal {
-        let verb = match self.capability {
-            Capability::DatabaseWrite => "write",
-            _ => "read",
-        };
-        let table = match self.schema.as_str() {
-            grant::DEFAULT_SCHEMA => self.table.clone(),
-            schema => format!("{schema}.{}", self.table),
-        };
-        let capability = self.capability.name();
-        let reserved = grant::is_reserved(&self.schema, &self.table);
-        let noun = match self.kind {
-            TableKind::Virtual if !reserved => "virtual table",
-            _ => "table",
-        };
-        // Nor does one cover a reserved name, or one that no pattern can spell.
-        let cure = grant::TablePattern::parse(&table)
-            .ok()
-            .filter(|_| !reserved && self.is_coverable())
-            .map(|pattern| format!("{capability}('{pattern}')"));
-        Refusal {
-            capability: capability.to_string(),
-            target: self.target(),
-            action: format!("{verb} {noun} \"{table}\""),
-            grant: cure,
         }
     }
 }
@@ -522,15 +368,6 @@ impl From<RowFailure> for Ran {
     }
 }
 
-fn function_refusal(capability: &str, name: &str) -> Refusal {
-    Refusal {
-        capability: capability.to_string(),
-        target: name.to_string(),
-        action: format!("call the SQL function \"{name}\""),
-        grant: None,
-    }
-}
-
 /// The error of a call whose unit SQLite rolled back.
 fn rolled_back(error: &wit::Error) -> Error {
     let why = match error {
@@ -552,7 +389,7 @@ fn invalid(message: &str) -> Outcome {
 
 fn failed(failure: &Failure) -> wit::Error {
     wit::Error::Failed(wit::Failure {
-        sqlstate: backend::sqlstate(failure).as_str().to_string(),
+        sqlstate: failure::sqlstate(failure).as_str().to_string(),
         message: failure.message.clone(),
     })
 }

@@ -1,5 +1,6 @@
 //! What a call has used, and whether it has reached a limit.
 
+use crate::database::memory::Account;
 use crate::function::Switch;
 use crate::limits::{Exceeded, Limit, Limits};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,8 @@ pub(crate) struct Meter {
     /// thread's CPU clock is never faster. Reading that clock takes a system call.
     cpu_look_at_ns: AtomicU64,
     ended: Mutex<Option<Stop>>,
+    /// What SQLite holds for the execution.
+    pub(crate) database: Account,
 }
 
 /// Why an execution must end, whatever its guest does.
@@ -56,6 +59,7 @@ impl Meter {
             cpu_look_at_ns: AtomicU64::new(nanoseconds(limits.cpu_time())),
             ended: Mutex::new(None),
             limits,
+            database: Account::default(),
         }
     }
 

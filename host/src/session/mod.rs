@@ -9,8 +9,9 @@ mod policies;
 
 use self::core::SessionCore;
 use crate::database::access::Access;
-use crate::database::backend::{Database, client_error};
+use crate::database::backend::Database;
 use crate::database::builtin;
+use crate::database::failure::client_error;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Function;
