@@ -53,6 +53,8 @@ impl SqlState {
     pub const CHECK: SqlState = SqlState("23514");
     /// The statement cannot run inside a transaction block.
     pub const IN_TRANSACTION: SqlState = SqlState("25001");
+    /// The transaction block has failed, and nothing but its end is accepted.
+    pub const FAILED_TRANSACTION: SqlState = SqlState("25P02");
     /// A guest threw, panicked or trapped.
     pub const GUEST_EXCEPTION: SqlState = SqlState("38000");
     /// A row changed under a transaction, or it waited too long for a lock.

@@ -2,7 +2,7 @@
 
 use super::probed;
 use crate::support::{column, guest, refuse, run, text, value};
-use perihelion::{Session, Value};
+use perihelion::{Error, Session, Value};
 
 /// A function that writes and then ends as its second argument says.
 const WRITER: &str = "
@@ -158,33 +158,93 @@ fn d12_in_a_transaction_block_only_the_calls_own_writes_vanish() {
     assert_eq!(notes(&mut session), ["4"]);
 }
 
-/// SQLite rolls a whole transaction back when it interrupts a statement that writes.
-/// That cannot be undone, but it must not pass unnoticed.
-#[test]
-fn d12_an_interrupted_write_ends_the_transaction_block_and_says_so() {
-    let mut session = session();
-    run(
-        &mut session,
-        "BEGIN; INSERT INTO notes VALUES (1, 'client')",
-    );
-    let sql = "SELECT x('INSERT INTO users(name)
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n', '[]')";
-    let ended = refuse(&mut session, sql, "53200");
+/// Asserts that the block has failed, and ends it.
+#[track_caller]
+fn end_failed_block(session: &mut Session, failure: &Error, end: &str) {
     assert_eq!(
-        ended.hint(),
-        Some("the transaction block was rolled back: BEGIN it anew")
+        failure.hint(),
+        Some("the transaction block was rolled back: end it with ROLLBACK")
     );
+    let aborted = "current transaction is aborted, commands ignored until end of transaction block";
+    for statement in [
+        "INSERT INTO notes VALUES (9, 'outside')",
+        "SELECT 1",
+        "no SQL at all",
+        "BEGIN",
+        "SAVEPOINT s",
+        "ROLLBACK TO s",
+        "RELEASE s",
+        "EXPLAIN COMMIT",
+        "CALL w(9, NULL)",
+        "DROP FUNCTION w",
+        "ALTER FUNCTION w SET ENABLED = true",
+        "CREATE FUNCTION z() LANGUAGE javascript AS $$ function z() {} $$",
+    ] {
+        assert!(session.in_transaction(), "{statement}");
+        let refused = refuse(session, statement, "25P02");
+        assert_eq!(refused.message(), aborted, "{statement}");
+    }
+    let call = session.call("w", &[Value::Integer(9), Value::Null]);
+    assert_eq!(call.unwrap_err().sqlstate().as_str(), "25P02");
+    assert_eq!(run(session, end).command, "ROLLBACK");
     assert!(!session.in_transaction());
-    assert!(notes(&mut session).is_empty());
-    assert_eq!(
-        value(&mut session, "SELECT count(*) FROM users"),
-        Value::Integer(2)
-    );
+    assert!(notes(session).is_empty());
+}
+
+/// SQLite rolls a whole transaction back when it interrupts a statement that writes.
+/// That cannot be undone, but what the client sends next must not commit by itself.
+#[test]
+fn d12_an_interrupted_write_fails_the_transaction_block() {
+    let mut session = session();
+    for (filter, sqlstate, begin, end) in [
+        ("", "53200", "BEGIN", "ROLLBACK"),
+        ("WHERE i < 0", "57014", "BEGIN IMMEDIATE", "COMMIT"),
+        ("", "53200", "SAVEPOINT mine", "END TRANSACTION"),
+    ] {
+        let insert = "INSERT INTO notes VALUES (1, 'client')";
+        run(&mut session, &format!("{begin}; {insert}"));
+        let sql = format!(
+            "SELECT x('INSERT INTO users(name)
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+             SELECT i FROM n {filter}', '[]')"
+        );
+        let ended = refuse(&mut session, &sql, sqlstate);
+        end_failed_block(&mut session, &ended, end);
+        let users = value(&mut session, "SELECT count(*) FROM users");
+        assert_eq!(users, Value::Integer(2));
+    }
     run(
         &mut session,
         "BEGIN; INSERT INTO notes VALUES (1, 'client'); COMMIT",
     );
     assert_eq!(notes(&mut session), ["1"]);
+}
+
+#[test]
+fn d12_or_rollback_of_the_client_fails_its_transaction_block() {
+    let mut session = session();
+    let conflict = "INSERT OR ROLLBACK INTO notes VALUES (1, 'again')";
+    run(
+        &mut session,
+        "BEGIN; INSERT INTO notes VALUES (1, 'client')",
+    );
+    let failure = refuse(&mut session, conflict, "23505");
+    end_failed_block(&mut session, &failure, "COMMIT");
+    // Without a block there is none to fail.
+    run(&mut session, "INSERT INTO notes VALUES (1, 'client')");
+    refuse(&mut session, conflict, "23505");
+    assert!(!session.in_transaction());
+    refuse(&mut session, "COMMIT", "42601");
+    // Nor does a COMMIT that fails leave one behind.
+    run(
+        &mut session,
+        "CREATE TABLE child(note INTEGER REFERENCES notes(id) DEFERRABLE INITIALLY DEFERRED);
+         BEGIN; INSERT INTO child VALUES (7)",
+    );
+    refuse(&mut session, "COMMIT", "23503");
+    assert!(session.in_transaction());
+    run(&mut session, "INSERT INTO notes VALUES (7, 'late'); COMMIT");
+    assert_eq!(notes(&mut session), ["1", "7"]);
 }
 
 /// A guest that could roll its unit back and go on would write outside of any.
@@ -218,12 +278,7 @@ fn d12_or_rollback_ends_the_call() {
         "BEGIN; INSERT INTO notes VALUES (7, 'client')",
     );
     let error = refuse(&mut session, "SELECT get_out()", "23000");
-    assert_eq!(
-        error.hint(),
-        Some("the transaction block was rolled back: BEGIN it anew")
-    );
-    assert!(!session.in_transaction());
-    assert!(notes(&mut session).is_empty());
+    end_failed_block(&mut session, &error, "ROLLBACK");
     // The other conflict clauses undo no more than their statement.
     for clause in ["ABORT", "FAIL", "IGNORE", "REPLACE"] {
         let sql = format!("INSERT OR {clause} INTO users(id) VALUES (1)");

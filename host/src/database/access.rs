@@ -7,7 +7,7 @@
 //! is working.
 
 use rusqlite::ffi;
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The schema of the host's own views.
@@ -23,6 +23,8 @@ pub(crate) struct Access {
     pub(crate) through: Vec<String>,
     /// SQL functions, lower case.
     pub(crate) functions: Vec<String>,
+    /// Whether it is COMMIT or ROLLBACK.
+    pub(crate) ends_transaction: bool,
     /// The first thing that no procedure may do.
     pub(crate) forbidden: Option<Forbidden>,
 }
@@ -132,8 +134,14 @@ impl Gate {
                 if changes_host_schema(context) || opens_file(context) {
                     return Authorization::Deny;
                 }
-                if let AuthAction::Function { function_name } = context.action {
-                    note(&mut access.functions, function_name.to_ascii_lowercase());
+                match context.action {
+                    AuthAction::Function { function_name } => {
+                        note(&mut access.functions, function_name.to_ascii_lowercase());
+                    }
+                    AuthAction::Transaction { operation } => {
+                        access.ends_transaction = operation != TransactionOperation::Begin;
+                    }
+                    _ => {}
                 }
                 Authorization::Allow
             }

@@ -36,6 +36,9 @@ pub struct Session {
     functions_version: u64,
     /// The database's own functions, once they were asked for.
     builtin_names: OnceCell<HashSet<String>>,
+    /// Whether SQLite has rolled back the client's transaction block, which the client
+    /// has not ended yet: what followed would commit by itself.
+    block_has_failed: bool,
 }
 
 /// What a statement did.
@@ -119,6 +122,7 @@ impl Session {
             connection,
             functions_version: 0,
             builtin_names: OnceCell::new(),
+            block_has_failed: false,
         };
         session.register_functions()?;
         Ok(session)
@@ -156,6 +160,7 @@ impl Session {
 
     /// Calls a function, as a statement of its own.
     pub fn call(&mut self, function: &str, arguments: &[Value]) -> Result<Value> {
+        self.refuse_in_failed_block()?;
         let function = self.core.vault.catalog.expect(function)?;
         let arguments = core::coerce_arguments(&function, arguments.to_vec())?;
         if function.strict && arguments.contains(&Value::Null) {
@@ -166,7 +171,11 @@ impl Session {
         result
     }
 
-    fn call_within_place(&self, function: &Arc<Function>, arguments: &[Value]) -> Result<Value> {
+    fn call_within_place(
+        &mut self,
+        function: &Arc<Function>,
+        arguments: &[Value],
+    ) -> Result<Value> {
         let in_transaction = self.in_transaction();
         let place = self.core.enter(function)?;
         // The call's own unit begins with its first statement.
@@ -183,7 +192,7 @@ impl Session {
             self.core.database.roll_back_unit();
         }
         match running.finish(error) {
-            Some(error) => Err(self.tell_rollback(error, in_transaction)),
+            Some(error) => Err(self.fail_block(error, in_transaction)),
             None => result,
         }
     }
@@ -193,14 +202,18 @@ impl Session {
         self.core.take_notices()
     }
 
-    /// Whether a transaction block is open.
+    /// Whether a transaction block is open; one that has failed is, until its end.
     pub fn in_transaction(&self) -> bool {
-        self.core.database.in_transaction()
+        self.block_has_failed || self.core.database.in_transaction()
     }
 
     fn run(&mut self, sql: &str, params: &[Value]) -> Result<Outcome> {
         self.register_functions()?;
-        let mut outcome = match statement::parse(sql)? {
+        let statement = statement::parse(sql)?;
+        if !matches!(statement, Statement::Sql { .. }) {
+            self.refuse_in_failed_block()?;
+        }
+        let mut outcome = match statement {
             Statement::Sql { text, command } => self.run_sql(&text, command, params),
             Statement::Call {
                 select, explain, ..
@@ -230,11 +243,18 @@ impl Session {
     fn run_sql(&mut self, sql: &str, command: String, params: &[Value]) -> Result<Outcome> {
         let database = &self.core.database;
         let (prepared, access) = database.gate.as_client(|| database.handle.prepare(sql));
+        if self.block_has_failed {
+            let ends = access.ends_transaction
+                && matches!(&prepared, Ok((Some(statement), _)) if !statement.is_explain());
+            drop(prepared);
+            return self.end_failed_block(ends);
+        }
         let (statement, _) = prepared.map_err(|failure| self.explain(client_error(failure)))?;
         let Some(mut statement) = statement else {
             return Err(Error::new(SqlState::SYNTAX, "the statement is empty"));
         };
-        let in_transaction = self.in_transaction();
+        // A COMMIT that fails may have ended the block all the same.
+        let in_transaction = self.in_transaction() && !access.ends_transaction;
         self.begin_if_needed(&access)?;
         let (result, _) = self
             .core
@@ -254,18 +274,42 @@ impl Session {
             self.core.database.roll_back_unit();
         }
         match self.core.end_statement(error) {
-            Some(error) => Err(self.tell_rollback(error, in_transaction)),
+            Some(error) => Err(self.fail_block(error, in_transaction)),
             None => result,
         }
     }
 
     /// Over an interrupted write, for one, SQLite rolls back the client's transaction
-    /// and not only the statement. What follows would then commit by itself.
-    fn tell_rollback(&self, error: Error, was_in_transaction: bool) -> Error {
-        if was_in_transaction && !self.in_transaction() {
-            return error.with_hint("the transaction block was rolled back: BEGIN it anew");
+    /// and not only the statement. The block then fails, as blocks do in PostgreSQL.
+    fn fail_block(&mut self, error: Error, was_in_transaction: bool) -> Error {
+        if !was_in_transaction || self.core.database.in_transaction() {
+            return error;
         }
-        error
+        self.block_has_failed = true;
+        error.with_hint("the transaction block was rolled back: end it with ROLLBACK")
+    }
+
+    fn refuse_in_failed_block(&self) -> Result<()> {
+        if !self.block_has_failed {
+            return Ok(());
+        }
+        Err(Error::new(
+            SqlState::FAILED_TRANSACTION,
+            "current transaction is aborted, commands ignored until end of transaction block",
+        )
+        .with_hint("ROLLBACK;"))
+    }
+
+    /// COMMIT ends it, too, and there is nothing left to commit.
+    fn end_failed_block(&mut self, ends: bool) -> Result<Outcome> {
+        if !ends {
+            self.refuse_in_failed_block()?;
+        }
+        self.block_has_failed = false;
+        Ok(Outcome {
+            command: "ROLLBACK".to_string(),
+            ..Outcome::default()
+        })
     }
 
     /// A statement with functions that touch tables is one unit together with them.
