@@ -422,3 +422,90 @@ fn the_client_cannot_change_what_is_the_hosts() {
         ],
     );
 }
+
+/// Data is the client's own; what guests are held by, and what other vaults share, is not.
+#[test]
+fn the_client_cannot_change_what_holds_guests() {
+    let mut session = probed();
+    for sql in [
+        "PRAGMA busy_timeout = 60000",
+        "PRAGMA BUSY_TIMEOUT(0)",
+        "PRAGMA main.busy_timeout = 60000",
+        "PRAGMA hard_heap_limit = 1000000",
+        "PRAGMA soft_heap_limit(1)",
+        "PRAGMA temp_store_directory = '/tmp'",
+        "PRAGMA temp_store_directory = ''",
+        "PRAGMA data_store_directory = '/tmp'",
+    ] {
+        let refused = refuse(&mut session, sql, "42501");
+        assert!(refused.message().contains("PRAGMA"), "{refused:?}");
+    }
+    refuse(
+        &mut session,
+        "SELECT * FROM pragma_hard_heap_limit(1000000)",
+        "42601",
+    );
+    assert_eq!(
+        value(&mut session, "PRAGMA hard_heap_limit"),
+        Value::Integer(0)
+    );
+}
+
+/// What a client may set of its own connection opens nothing to a guest.
+#[test]
+fn no_setting_of_the_client_is_a_way_out_for_guests() {
+    let mut session = probed_for_everything();
+    run(
+        &mut session,
+        "PRAGMA trusted_schema = ON; PRAGMA writable_schema = ON; PRAGMA journal_mode = OFF;
+         PRAGMA recursive_triggers = ON; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;
+         PRAGMA query_only = OFF; PRAGMA read_uncommitted = ON; PRAGMA defer_foreign_keys = ON;
+         PRAGMA case_sensitive_like = ON; PRAGMA cell_size_check = OFF; PRAGMA threads = 8;
+         PRAGMA ignore_check_constraints = ON; PRAGMA legacy_alter_table = ON;
+         CREATE VIEW columns AS SELECT name FROM pragma_table_info('secrets');
+         CREATE VIEW loads AS SELECT load_extension('x') AS a;
+         CREATE VIEW log AS SELECT 1 AS seq;",
+    );
+    check(
+        &mut session,
+        "q",
+        &[
+            (
+                "SELECT * FROM columns",
+                "denied DATABASE_READ main.pragma_table_info…",
+            ),
+            (
+                "SELECT * FROM loads",
+                "invalid unsafe use of load_extension()",
+            ),
+            (
+                "SELECT count(*) FROM sqlite_schema",
+                "denied DATABASE_READ main.sqlite_…",
+            ),
+        ],
+    );
+    check(
+        &mut session,
+        "x",
+        &[
+            (
+                "UPDATE sqlite_schema SET sql = NULL",
+                "invalid table sqlite_master may not be modified",
+            ),
+            (
+                "INSERT INTO users VALUES (3, 'Cy', NULL), (1, 'again', NULL)",
+                "failed 23505…",
+            ),
+        ],
+    );
+    // A failed call is undone, without a journal mode that could not.
+    refuse(
+        &mut session,
+        "SELECT x('DELETE FROM users', '[]'), abs(-9223372036854775807 - 1)",
+        "42601",
+    );
+    assert_eq!(
+        column(&mut session, "SELECT name FROM users ORDER BY id"),
+        ["Ada", "Bob"]
+    );
+}

@@ -23,6 +23,8 @@ pub(crate) struct Access {
     pub(crate) through: Vec<String>,
     /// SQL functions, lower case.
     pub(crate) functions: Vec<String>,
+    /// Why it was refused to the client.
+    pub(crate) refused: Option<&'static str>,
     /// Whether it is COMMIT or ROLLBACK.
     pub(crate) ends_transaction: bool,
     /// The first thing that no procedure may do.
@@ -54,8 +56,7 @@ enum Mode {
     /// The host's own statements.
     #[default]
     Host,
-    /// The client's statement: all is allowed but changes of the host's schema, and
-    /// files.
+    /// The client's statement: all is allowed but what `refused_to_client` names.
     Client(Access),
     /// A guest's statement is being prepared: what it touches is noted, and checked
     /// before the first step.
@@ -131,7 +132,8 @@ impl Gate {
         match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Mode::Host => Authorization::Allow,
             Mode::Client(access) => {
-                if changes_host_schema(context) || opens_file(context) {
+                if let Some(why) = refused_to_client(context) {
+                    access.refused.get_or_insert(why);
                     return Authorization::Deny;
                 }
                 match context.action {
@@ -189,9 +191,46 @@ fn note<T: PartialEq>(list: &mut Vec<T>, item: T) {
     }
 }
 
+/// What a client may not do, though the data is its own: what guests are held by, the
+/// log, and what other vaults share with this one.
+fn refused_to_client(context: &AuthContext<'_>) -> Option<&'static str> {
+    if changes_host_schema(context) {
+        Some("the schema \"heliosdb\" is the host's: it can only be read")
+    } else if opens_file(context) {
+        Some("a session opens no file but its vault's")
+    } else if changes_host_setting(context) {
+        Some(
+            "this PRAGMA is the host's to set: it would change how long guests wait, or every vault of the process",
+        )
+    } else {
+        None
+    }
+}
+
+fn changes_host_setting(context: &AuthContext<'_>) -> bool {
+    const SETTINGS: [&str; 5] = [
+        // It takes the place of the handler that ends a guest's wait for a lock.
+        "busy_timeout",
+        // These are the process's.
+        "data_store_directory",
+        "hard_heap_limit",
+        "soft_heap_limit",
+        "temp_store_directory",
+    ];
+    match context.action {
+        AuthAction::Pragma {
+            pragma_name,
+            pragma_value,
+        } => pragma_value.is_some() && SETTINGS.iter().any(|s| s.eq_ignore_ascii_case(pragma_name)),
+        _ => false,
+    }
+}
+
 fn changes_host_schema(context: &AuthContext<'_>) -> bool {
     match context.action {
-        AuthAction::Detach { database_name } => database_name.eq_ignore_ascii_case(HOST_SCHEMA),
+        AuthAction::Detach { database_name } | AuthAction::AlterTable { database_name, .. } => {
+            database_name.eq_ignore_ascii_case(HOST_SCHEMA)
+        }
         AuthAction::Read { .. }
         | AuthAction::Select
         | AuthAction::Function { .. }

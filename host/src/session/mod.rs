@@ -249,6 +249,9 @@ impl Session {
             drop(prepared);
             return self.end_failed_block(ends);
         }
+        if let Some(why) = access.refused {
+            return Err(Error::new(SqlState::DENIED, why));
+        }
         let (statement, _) = prepared.map_err(|failure| self.explain(client_error(failure)))?;
         let Some(mut statement) = statement else {
             return Err(Error::new(SqlState::SYNTAX, "the statement is empty"));
