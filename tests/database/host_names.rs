@@ -509,3 +509,32 @@ fn no_setting_of_the_client_is_a_way_out_for_guests() {
         ["Ada", "Bob"]
     );
 }
+
+#[test]
+fn a_client_analyzes_every_schema_but_writes_none_of_the_hosts() {
+    let mut session = probed();
+    run(
+        &mut session,
+        "CREATE INDEX user_name ON users(name); ATTACH ':memory:' AS other;
+         CREATE TABLE other.t(a); CREATE INDEX other.i ON t(a); INSERT INTO other.t VALUES (1);
+         ANALYZE; ANALYZE main; ANALYZE heliosdb; PRAGMA optimize; PRAGMA optimize(0x10002);",
+    );
+    for schema in ["main", "other"] {
+        let sql = format!("SELECT count(*) > 0 FROM {schema}.sqlite_stat1");
+        assert_eq!(value(&mut session, &sql), Value::Integer(1), "{schema}");
+    }
+    for sql in [
+        "INSERT INTO heliosdb.sqlite_stat1 VALUES ('audit_log', NULL, '1')",
+        "DELETE FROM heliosdb.sqlite_stat1",
+        "DROP TABLE heliosdb.sqlite_stat1",
+        "CREATE TABLE heliosdb.sqlite_stat1(tbl, idx, stat)",
+    ] {
+        let refused = session.execute(sql).expect_err(sql);
+        let state = refused.sqlstate().as_str();
+        assert!(["42501", "42601"].contains(&state), "{sql}: {refused:?}");
+    }
+    assert_eq!(
+        value(&mut session, "SELECT count(*) FROM heliosdb.sqlite_stat1"),
+        Value::Integer(0)
+    );
+}

@@ -32,7 +32,9 @@ pub(crate) fn attach(connection: &Connection, catalog: &Arc<Catalog>) -> Result<
             "CREATE VIRTUAL TABLE heliosdb.{name} USING {module}"
         ))?;
     }
-    Ok(())
+    // Makes the tables of statistics, which a client's bare ANALYZE finds then: it would
+    // have to change the schema to make them.
+    connection.execute_batch("ANALYZE heliosdb")
 }
 
 #[repr(C)]
