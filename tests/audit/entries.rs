@@ -66,7 +66,7 @@ fn d15_a_use_within_one_statement_is_one_execution() {
         [
             "ExecutionStarted",
             "CapabilityCheck DATABASE_READ main.users yes",
-            "DatabaseOperation users",
+            "DatabaseOperation main.users",
             "ExecutionCompleted",
         ]
     );
@@ -90,9 +90,9 @@ fn d15_a_use_within_one_statement_is_one_execution() {
         [
             "ExecutionStarted",
             "CapabilityCheck DATABASE_WRITE main.users yes",
-            "DatabaseOperation users",
-            "DatabaseOperation users",
-            "DatabaseOperation users",
+            "DatabaseOperation main.users",
+            "DatabaseOperation main.users",
+            "DatabaseOperation main.users",
             "ExecutionCompleted",
         ]
     );
@@ -210,7 +210,7 @@ fn h27_a_database_operation_names_its_tables_and_the_digest_of_its_text() {
             "SELECT group_concat(j.key) FROM heliosdb.audit_log AS l, json_each(l.detail) AS j
              WHERE l.event_type = 'DatabaseOperation'"
         ),
-        "operation,runs,rows,statement"
+        "operation,runs,rows,statement,reads,writes"
     );
 }
 
@@ -249,4 +249,87 @@ fn h9_a_change_of_a_grant_is_recorded_with_who_made_it() {
         "42883",
     );
     assert_eq!(vault.verify_audit_log().unwrap().entries, 7);
+}
+
+#[test]
+fn h27_a_database_operation_names_all_that_it_reads_and_writes() {
+    let mut session = audited();
+    run(
+        &mut session,
+        "CREATE TABLE \"a,main.b\"(id INTEGER, \"q\"\"\" TEXT); CREATE VIEW names AS SELECT name FROM users;
+         CREATE TABLE log(id INTEGER);
+         CREATE TRIGGER logs AFTER UPDATE ON \"a,main.b\" BEGIN DELETE FROM log; END;
+         CREATE FUNCTION runs(sql TEXT) LANGUAGE javascript AS $$
+           function runs(sql) {
+             const f = /^(SELECT|VALUES|WITH c AS MATERIALIZED)/.test(sql) ? 'query' : 'execute';
+             heliosdb[f](sql);
+           }
+         $$;
+         ALTER FUNCTION runs GRANT CAPABILITY DATABASE_READ('*'), DATABASE_WRITE('*')",
+    );
+    for (sql, operation, target, reads, writes) in [
+        (
+            "SELECT name FROM users",
+            "SELECT",
+            "main.users",
+            r#"["main.users"]"#,
+            "[]",
+        ),
+        ("VALUES (1)", "SELECT", "NULL", "[]", "[]"),
+        (
+            "WITH c AS MATERIALIZED (SELECT name FROM names) SELECT * FROM c, json_each('[1]')",
+            "SELECT",
+            "main.users,main.names",
+            r#"["main.users","main.names"]"#,
+            "[]",
+        ),
+        (
+            "INSERT INTO \"a,main.b\"(id) SELECT id FROM users",
+            "INSERT",
+            r#"main."a,main.b""#,
+            r#"["main.users"]"#,
+            r#"["main.\"a,main.b\""]"#,
+        ),
+        (
+            "WITH c AS (SELECT 1) REPLACE INTO users(id) SELECT * FROM c",
+            "INSERT",
+            "main.users",
+            "[]",
+            r#"["main.users"]"#,
+        ),
+        (
+            "UPDATE \"a,main.b\" SET id = (SELECT max(id) FROM users)",
+            "UPDATE",
+            r#"main."a,main.b",main.log"#,
+            r#"["main.users"]"#,
+            r#"["main.\"a,main.b\"","main.log"]"#,
+        ),
+        (
+            "/* x */ DELETE FROM log",
+            "DELETE",
+            "main.log",
+            "[]",
+            r#"["main.log"]"#,
+        ),
+    ] {
+        session.call("runs", &[Value::Text(sql.into())]).expect(sql);
+        assert_eq!(
+            detail(&mut session, "DatabaseOperation", "operation"),
+            operation,
+            "{sql}"
+        );
+        assert_eq!(
+            detail(&mut session, "DatabaseOperation", "reads"),
+            reads,
+            "{sql}"
+        );
+        assert_eq!(
+            detail(&mut session, "DatabaseOperation", "writes"),
+            writes,
+            "{sql}"
+        );
+        let recorded = "SELECT coalesce(target, 'NULL') FROM heliosdb.audit_log
+            WHERE event_type = 'DatabaseOperation' ORDER BY seq DESC LIMIT 1";
+        assert_eq!(text(&mut session, recorded), target, "{sql}");
+    }
 }

@@ -18,6 +18,8 @@ const HOST_SCHEMA: &str = "heliosdb";
 pub(crate) struct Access {
     pub(crate) reads: Vec<Table>,
     pub(crate) writes: Vec<Table>,
+    /// The kind of writing statement, as its first write of its own tells.
+    pub(crate) writes_by: Option<&'static str>,
     /// What stands between the statement and a table that it reads: views, triggers,
     /// and names that the statement itself gives.
     pub(crate) through: Vec<String>,
@@ -172,7 +174,12 @@ impl Access {
             }
             AuthAction::Insert { table_name }
             | AuthAction::Delete { table_name }
-            | AuthAction::Update { table_name, .. } => note(&mut self.writes, table(table_name)),
+            | AuthAction::Update { table_name, .. } => {
+                note(&mut self.writes, table(table_name));
+                if context.accessor.is_none() {
+                    self.writes_by.get_or_insert(kind_of_write(&context.action));
+                }
+            }
             AuthAction::Function { function_name } => {
                 note(&mut self.functions, function_name.to_ascii_lowercase());
             }
@@ -249,6 +256,14 @@ fn opens_file(context: &AuthContext<'_>) -> bool {
         // The name of the file is computed.
         AuthAction::Unknown { code, .. } => code == ffi::SQLITE_ATTACH,
         _ => false,
+    }
+}
+
+fn kind_of_write(action: &AuthAction<'_>) -> &'static str {
+    match action {
+        AuthAction::Insert { .. } => "INSERT",
+        AuthAction::Delete { .. } => "DELETE",
+        _ => "UPDATE",
     }
 }
 

@@ -1,16 +1,16 @@
 //! The WIT interfaces `database-read` and `database-write`: granted, and not granted.
 
-use super::access::{Access, Forbidden};
+use super::access::Forbidden;
 use super::backend::{self, Checked, GuestFailure, RowFailure};
 use super::failure;
 use super::memory;
+use super::need;
 use super::sqlite::Failure;
 use crate::bindings::heliosdb::host::database_read::{Host as ReadHost, Rows};
 use crate::bindings::heliosdb::host::database_write::Host as WriteHost;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::capability::Capability;
 use crate::error::{Error, SqlState};
-use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
 use crate::limits::SQL_BYTES_MAX;
 use crate::linker::NotGranted;
@@ -207,7 +207,7 @@ impl Execution {
             .map_err(|failure| Outcome::Guest(failed(&failure)))?;
         let mut permits = Vec::with_capacity(needs.len());
         let mut refusals = Vec::new();
-        for need in needs {
+        for need in &needs {
             match need.permit(self) {
                 Some(permit) => {
                     permits.push((need.capability.name(), Arc::from(need.target()), permit));
@@ -219,7 +219,7 @@ impl Execution {
         if !refusals.is_empty() {
             return Err(Outcome::Guest(self.refuse(refusals)));
         }
-        let summary = Arc::new(summary(sql, &statement, &access));
+        let summary = Arc::new(need::summary(sql, &access, &needs));
         Ok(Checked {
             value_bytes_max: backend::value_bytes_max(&statement, &access),
             statement,
@@ -392,33 +392,4 @@ fn failed(failure: &Failure) -> wit::Error {
         sqlstate: failure::sqlstate(failure).as_str().to_string(),
         message: failure.message.clone(),
     })
-}
-
-fn summary(sql: &str, statement: &super::sqlite::Statement, access: &Access) -> StatementSummary {
-    let tables = if statement.is_read_only() {
-        &access.reads
-    } else {
-        &access.writes
-    };
-    let mut names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    names.dedup();
-    StatementSummary {
-        operation: operation(sql),
-        tables: names.join(","),
-        digest: blake3::hash(sql.as_bytes()).to_hex()[..32].to_string(),
-    }
-}
-
-/// What kind of statement it is, for the log. SQLite has parsed it by now.
-fn operation(sql: &str) -> &'static str {
-    const KINDS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "VALUES"];
-    let word: String = sql
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_alphabetic)
-        .collect();
-    KINDS
-        .into_iter()
-        .find(|kind| kind.eq_ignore_ascii_case(&word))
-        .unwrap_or("OTHER")
 }

@@ -7,6 +7,7 @@ use super::builtin::{self, Builtin};
 use super::grant;
 use super::sqlite::Failure;
 use crate::capability::Capability;
+use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
 
 /// One use of one table.
@@ -21,6 +22,11 @@ pub(super) struct Need {
 impl Need {
     pub(super) fn target(&self) -> String {
         format!("{}.{}", self.schema, self.table)
+    }
+
+    /// The table by an unambiguous name, whatever characters there are in it.
+    fn qualified(&self) -> String {
+        format!("{}.{}", quoted(&self.schema), quoted(&self.table))
     }
 
     /// No grant covers a virtual table: what its module reads and writes beneath, with
@@ -174,5 +180,54 @@ fn function_refusal(capability: &str, name: &str) -> Refusal {
         target: name.to_string(),
         action: format!("call the SQL function \"{name}\""),
         grant: None,
+    }
+}
+
+/// A statement for the log.
+pub(super) fn summary(sql: &str, access: &Access, needs: &[Need]) -> StatementSummary {
+    let tables = |capability| {
+        let with = needs.iter().filter(|need| need.capability == capability);
+        with.map(Need::qualified).collect::<Vec<String>>()
+    };
+    let reads = tables(Capability::DatabaseRead);
+    let writes = tables(Capability::DatabaseWrite);
+    let json = |tables: &[String]| serde_json::Value::from(tables).to_string();
+    StatementSummary {
+        operation: access.writes_by.unwrap_or("SELECT"),
+        tables: format!("\"reads\":{},\"writes\":{}", json(&reads), json(&writes)),
+        target: if writes.is_empty() { reads } else { writes }.join(","),
+        digest: blake3::hash(sql.as_bytes()).to_hex()[..32].to_string(),
+    }
+}
+
+/// A name as SQL has it: in quotes, unless it is a plain word.
+fn quoted(name: &str) -> String {
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty();
+    match is_plain {
+        true => name.to_string(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_quotes_is_no_other_name() {
+        for (name, as_sql) in [
+            ("users", "users"),
+            ("User_2", "User_2"),
+            ("2users", "\"2users\""),
+            ("a.b", "\"a.b\""),
+            ("a,main.b", "\"a,main.b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("Größe", "\"Größe\""),
+            ("", "\"\""),
+        ] {
+            assert_eq!(quoted(name), as_sql);
+        }
     }
 }

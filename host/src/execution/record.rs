@@ -42,7 +42,9 @@ struct Read {
 /// A statement as the log shows it: never its text, never its values.
 pub(crate) struct StatementSummary {
     pub(crate) operation: &'static str,
-    /// The tables, comma-separated.
+    /// The tables that it writes, or reads if it only reads, comma-separated.
+    pub(crate) target: String,
+    /// All of them: a JSON object's members `reads` and `writes`.
     pub(crate) tables: String,
     /// BLAKE3 of the text, the first 16 bytes in hexadecimal.
     pub(crate) digest: String,
@@ -226,13 +228,14 @@ impl Recorder {
     fn operation(&mut self, statement: &StatementSummary, runs: u64, rows: u64) {
         let StatementSummary {
             operation,
+            target,
             tables,
             digest,
         } = statement;
         let detail = format!(
-            "{{\"operation\":\"{operation}\",\"runs\":{runs},\"rows\":{rows},\"statement\":\"{digest}\"}}"
+            "{{\"operation\":\"{operation}\",\"runs\":{runs},\"rows\":{rows},\"statement\":\"{digest}\",{tables}}}"
         );
-        let target = Some(tables.as_str()).filter(|tables| !tables.is_empty());
+        let target = Some(target.as_str()).filter(|target| !target.is_empty());
         self.push(
             EventType::DatabaseOperation,
             None,
