@@ -11,8 +11,9 @@
 //!   on bare SQLite, so that neither the statement nor SQLite's part of it counts.
 //!   Against one more call of an instance of bare wasmtime.
 //! - `query`: one more query of the same call: what a call with many costs, less what
-//!   it costs with none. Against bare rusqlite with its statement cache, in one
-//!   transaction.
+//!   it costs with none. `text` is against what a guest writes, done by bare rusqlite:
+//!   `query_row` with the text and its values; `point` and `js` against the same with
+//!   rusqlite's statement cache. All in one transaction.
 //! - `audit`: the entries of a call without effects, appended, against a write(2) of
 //!   as many bytes.
 
@@ -50,6 +51,8 @@ pub enum Bound {
     Ratio(f64),
     /// At most this long above the floor.
     Above(Duration),
+    /// At most this many times the floor, and this long above that.
+    RatioAndAbove(f64, Duration),
     /// At most this long.
     AtMost(Duration),
     /// Nothing.
@@ -225,7 +228,7 @@ fn warm_javascript(session: &Shared<Session>, native: &Shared<Connection>) -> Ve
 }
 
 fn query(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
-    let case = |name, function, bound| {
+    let case = |name, function, sum_of: fn(&Connection, i64) -> i64, bound| {
         let (session, native) = (Rc::clone(session), Rc::clone(native));
         Case {
             name,
@@ -238,7 +241,7 @@ fn query(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
                 let native = native.borrow();
                 in_portions(times, QUERIES, |n| {
                     let start = Instant::now();
-                    assert_eq!(sum_of_points(&native, n as i64), amounts(n as i64));
+                    assert_eq!(sum_of(&native, n as i64), amounts(n as i64));
                     start.elapsed()
                 })
             }),
@@ -247,8 +250,19 @@ fn query(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
         }
     };
     vec![
-        case("query/rust/point", "points", Bound::Ratio(2.0)),
-        case("query/js/point", "js_points", Bound::None),
+        case("query/rust/text", "points", sum_of_texts, Bound::Ratio(2.0)),
+        case(
+            "query/rust/point",
+            "points",
+            sum_of_points,
+            Bound::RatioAndAbove(1.5, Duration::from_micros(1)),
+        ),
+        case(
+            "query/js/point",
+            "js_points",
+            sum_of_points,
+            Bound::AtMost(Duration::from_micros(10)),
+        ),
     ]
 }
 
@@ -343,6 +357,18 @@ fn sum_of_points(connection: &Connection, n: i64) -> i64 {
             let mut statement = transaction.prepare_cached(POINT)?;
             sum += statement.query_row([id], |row| row.get::<_, i64>(0))?;
         }
+        transaction.commit()?;
+        Ok(sum)
+    };
+    sum().expect("the queries run")
+}
+
+/// The same, each query from its text.
+fn sum_of_texts(connection: &Connection, n: i64) -> i64 {
+    let sum = || -> rusqlite::Result<i64> {
+        let transaction = connection.unchecked_transaction()?;
+        let amount = |id| transaction.query_row(POINT, [id], |row| row.get::<_, i64>(0));
+        let sum = (1..=n).map(amount).sum::<rusqlite::Result<i64>>()?;
         transaction.commit()?;
         Ok(sum)
     };

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| name.contains(n.as_str()));
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     println!(
-        "{:22}{:>12}{:>12}{:>20}{:>18}",
+        "{:22}{:>12}{:>12}{:>20}{:>20}",
         "case", "ours", "floor", "", "bound"
     );
     let mut kept = true;
@@ -68,6 +68,11 @@ fn compare(case: &mut Case) -> bool {
         Bound::Above(most) => {
             let most = most.as_nanos() as f64;
             (format!("+{most} ns"), our - floor <= most)
+        }
+        Bound::RatioAndAbove(times, above) => {
+            let most = times * floor + above.as_nanos() as f64;
+            let text = format!("{times:.1} times +{} ns", above.as_nanos());
+            (text, our <= most)
         }
         Bound::AtMost(most) => {
             let most = most.as_nanos() as f64;
@@ -125,7 +130,7 @@ fn limit(name: &str, found: u128, unit: &str, most: u128) -> bool {
 
 fn row(name: &str, ours: &str, floor: &str, found: &str, bound: &str, kept: bool) {
     let verdict = if kept { "" } else { "  BROKEN" };
-    println!("{name:22}{ours:>12}{floor:>12}{found:>20}{bound:>18}{verdict}");
+    println!("{name:22}{ours:>12}{floor:>12}{found:>20}{bound:>20}{verdict}");
 }
 
 fn in_a_process(command: &str, directory: &Path) -> Seen {

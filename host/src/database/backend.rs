@@ -35,6 +35,8 @@ pub(crate) struct Deadline(Mutex<Option<Arc<Meter>>>);
 /// A guest's statement with what it touches.
 pub(crate) struct Checked {
     pub(crate) statement: Statement,
+    /// What its program takes, in bytes.
+    pub(crate) program_bytes: usize,
     /// The longest text or blob that it may make.
     pub(crate) value_bytes_max: i32,
     pub(crate) summary: Arc<StatementSummary>,
@@ -43,10 +45,10 @@ pub(crate) struct Checked {
 }
 
 /// Statements that are ready to run again, by the key of the authority that they were
-/// checked under: a changed grant finds none of them.
+/// checked under: a changed grant finds none of them. One that runs leaves its place.
 #[derive(Default)]
 struct Prepared {
-    by_authority: HashMap<u64, HashMap<String, Checked>>,
+    by_authority: HashMap<u64, HashMap<String, Option<Checked>>>,
     count: usize,
 }
 
@@ -156,26 +158,29 @@ impl Database {
     /// A statement that was checked under this authority.
     pub(crate) fn take_prepared(&self, authority_key: u64, sql: &str) -> Option<Checked> {
         let mut prepared = self.lock_prepared();
-        let checked = prepared.by_authority.get_mut(&authority_key)?.remove(sql)?;
-        prepared.count -= 1;
-        Some(checked)
+        let statements = prepared.by_authority.get_mut(&authority_key)?;
+        statements.get_mut(sql)?.take()
     }
 
     /// Keeps a statement for its next run, unless it is a large one: what is kept outlives
     /// the execution that pays for it.
     pub(crate) fn keep_prepared(&self, authority_key: u64, sql: &str, checked: Checked) {
-        if checked.statement.program_bytes() > PREPARED_BYTES_MAX {
+        if checked.program_bytes > PREPARED_BYTES_MAX {
             return;
         }
         let mut prepared = self.lock_prepared();
+        let known = prepared.by_authority.get_mut(&authority_key);
+        if let Some(place) = known.and_then(|statements| statements.get_mut(sql)) {
+            *place = Some(checked);
+            return;
+        }
         if prepared.count >= PREPARED_MAX {
             // Rare enough that forgetting all of them is as good as choosing one.
             *prepared = Prepared::default();
         }
         let statements = prepared.by_authority.entry(authority_key).or_default();
-        if statements.insert(sql.to_string(), checked).is_none() {
-            prepared.count += 1;
-        }
+        statements.insert(sql.to_string(), Some(checked));
+        prepared.count += 1;
     }
 
     /// Works under a guest's limits: SQLite gives up when they are reached.
@@ -189,6 +194,14 @@ impl Database {
     /// Whether the client has a transaction open, or a call's unit is.
     pub(crate) fn in_transaction(&self) -> bool {
         !self.handle.is_autocommit()
+    }
+
+    /// Begins the unit of a guest's work, if it has not begun, under the guest's limits.
+    pub(crate) fn begin_unit_within(&self, meter: &Arc<Meter>, writes: bool) -> Result<()> {
+        if *self.unit.lock().unwrap_or_else(PoisonError::into_inner) != Unit::None {
+            return Ok(());
+        }
+        self.within(meter, || self.begin_unit(writes))
     }
 
     /// Begins the unit of a call's work, if it has not begun.
@@ -291,6 +304,7 @@ impl Database {
     ) -> Result<u64, E> {
         let Checked {
             statement,
+            program_bytes: _,
             value_bytes_max,
             permits: _,
             summary: _,
@@ -398,10 +412,10 @@ impl Database {
 /// The longest text or blob that a statement may make: the more its program can hold at
 /// once, the shorter; and shorter still if each may be compared with a pattern, from
 /// each of its characters on.
-pub(crate) fn value_bytes_max(statement: &Statement, access: &Access) -> i32 {
+pub(crate) fn value_bytes_max(program_bytes: usize, access: &Access) -> i32 {
     // A register, and at least two steps of the program to fill it.
     const HELD_VALUE_BYTES: usize = 96;
-    let values = (statement.program_bytes() / HELD_VALUE_BYTES).max(1);
+    let values = (program_bytes / HELD_VALUE_BYTES).max(1);
     let has_pattern = access.functions.iter().any(|f| f == "like" || f == "glob");
     let each = if has_pattern {
         GUEST_PATTERN_BYTES_MAX as usize

@@ -220,8 +220,10 @@ impl Execution {
             return Err(Outcome::Guest(self.refuse(refusals)));
         }
         let summary = Arc::new(need::summary(sql, &access, &needs));
+        let program_bytes = statement.program_bytes();
         Ok(Checked {
-            value_bytes_max: backend::value_bytes_max(&statement, &access),
+            value_bytes_max: backend::value_bytes_max(program_bytes, &access),
+            program_bytes,
             statement,
             summary,
             permits,
@@ -248,10 +250,8 @@ impl Execution {
         let meter = Arc::clone(&self.meter);
         let mut rows = Vec::new();
         let mut held = 0;
-        session
-            .database
-            .within(&meter, || session.database.begin_unit(may_write))
-            .map_err(|error| Ran::End(self.fault(error)))?;
+        let begun = session.database.begin_unit_within(&meter, may_write);
+        begun.map_err(|error| Ran::End(self.fault(error)))?;
         let changes = session.database.run_guest(
             checked,
             params,
