@@ -44,6 +44,8 @@ pub(crate) struct Place {
     admission: Arc<Admission>,
     /// None for a nested one.
     share: Option<Arc<Share>>,
+    /// Counts what its session holds.
+    held: Arc<AtomicU32>,
 }
 
 impl Admission {
@@ -69,20 +71,28 @@ impl Admission {
     }
 
     /// A place for a call, as soon as there is one. None if there is none in time.
-    pub(crate) fn enter(self: &Arc<Self>, share: &Arc<Share>, patience: Duration) -> Option<Place> {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        share: &Arc<Share>,
+        held: &Arc<AtomicU32>,
+        patience: Duration,
+    ) -> Option<Place> {
         let has_place = self.waiting.load(SeqCst) == 0 && self.try_take(share);
-        (has_place || self.wait(share, patience)).then(|| Place {
-            admission: Arc::clone(self),
-            share: Some(Arc::clone(share)),
-        })
+        (has_place || self.wait(share, patience)).then(|| self.place(Some(share), held))
     }
 
     /// A place for a function that runs within a call. Never waits.
-    pub(crate) fn enter_nested(self: &Arc<Self>) -> Option<Place> {
-        take(&self.free_nested, 1).then(|| Place {
+    pub(crate) fn enter_nested(self: &Arc<Self>, held: &Arc<AtomicU32>) -> Option<Place> {
+        take(&self.free_nested).then(|| self.place(None, held))
+    }
+
+    fn place(self: &Arc<Self>, share: Option<&Arc<Share>>, held: &Arc<AtomicU32>) -> Place {
+        held.fetch_add(1, SeqCst);
+        Place {
             admission: Arc::clone(self),
-            share: None,
-        })
+            share: share.cloned(),
+            held: Arc::clone(held),
+        }
     }
 
     fn try_take(&self, share: &Share) -> bool {
@@ -93,7 +103,7 @@ impl Admission {
         if counted.is_err() {
             return false;
         }
-        let taken = take(&self.free, 1);
+        let taken = take(&self.free);
         if !taken {
             share.running.fetch_sub(1, SeqCst);
         }
@@ -158,6 +168,7 @@ impl Share {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.held.fetch_sub(1, SeqCst);
         let Some(share) = &self.share else {
             self.admission.free_nested.fetch_add(1, SeqCst);
             return;
@@ -171,9 +182,9 @@ impl Drop for Place {
     }
 }
 
-/// Takes some of what is left, if there is as much.
-fn take(left: &AtomicU32, amount: u32) -> bool {
-    left.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(amount))
+/// Takes one of what is left, if something is.
+fn take(left: &AtomicU32) -> bool {
+    left.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1))
         .is_ok()
 }
 
@@ -197,6 +208,10 @@ mod tests {
     use std::sync::atomic::AtomicU32;
     use std::thread;
 
+    fn enter(admission: &Arc<Admission>, share: &Arc<Share>, patience: Duration) -> Option<Place> {
+        admission.enter(share, &Arc::default(), patience)
+    }
+
     const SOON: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(20);
 
@@ -204,21 +219,21 @@ mod tests {
     fn without_a_free_place_a_call_waits_until_its_deadline() {
         let admission = Admission::new(1);
         let share = Share::new();
-        let place = admission.enter(&share, SOON).unwrap();
+        let place = enter(&admission, &share, SOON).unwrap();
         let begun = Instant::now();
-        assert!(admission.enter(&share, SOON).is_none());
+        assert!(enter(&admission, &share, SOON).is_none());
         assert!(begun.elapsed() >= SOON);
         drop(place);
-        assert!(admission.enter(&share, SOON).is_some());
+        assert!(enter(&admission, &share, SOON).is_some());
     }
 
     #[test]
     fn a_place_that_comes_free_goes_to_who_waits() {
         let admission = Admission::new(1);
         let share = Share::new();
-        let place = admission.enter(&share, SOON).unwrap();
+        let place = enter(&admission, &share, SOON).unwrap();
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| admission.enter(&share, LONG).is_some());
+            let waiter = scope.spawn(|| enter(&admission, &share, LONG).is_some());
             while admission.waiting.load(SeqCst) == 0 {
                 thread::yield_now();
             }
@@ -232,14 +247,16 @@ mod tests {
         let admission = Admission::new(4);
         let (greedy, modest) = (Share::new(), Share::new());
         let held: Vec<_> = (0..3)
-            .map(|_| admission.enter(&greedy, SOON).unwrap())
+            .map(|_| enter(&admission, &greedy, SOON).unwrap())
             .collect();
-        assert!(admission.enter(&greedy, SOON).is_none());
-        assert!(admission.enter(&modest, SOON).is_some());
-        let nested: Vec<_> = (0..4).map(|_| admission.enter_nested().unwrap()).collect();
-        assert!(admission.enter_nested().is_none());
+        assert!(enter(&admission, &greedy, SOON).is_none());
+        assert!(enter(&admission, &modest, SOON).is_some());
+        let nested: Vec<_> = (0..4)
+            .map(|_| admission.enter_nested(&Arc::default()).unwrap())
+            .collect();
+        assert!(admission.enter_nested(&Arc::default()).is_none());
         drop((held, nested));
-        assert!(admission.enter_nested().is_some());
+        assert!(admission.enter_nested(&Arc::default()).is_some());
     }
 
     /// One vault floods; another asks for one place at a time, and always gets it soon.
@@ -251,7 +268,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let place = admission.enter(&busy, LONG).unwrap();
+                        let place = enter(&admission, &busy, LONG).unwrap();
                         thread::sleep(Duration::from_millis(1));
                         drop(place);
                     }
@@ -260,7 +277,7 @@ mod tests {
             let mut worst = Duration::ZERO;
             for _ in 0..50 {
                 let begun = Instant::now();
-                drop(admission.enter(&quiet, LONG).unwrap());
+                drop(enter(&admission, &quiet, LONG).unwrap());
                 worst = worst.max(begun.elapsed());
                 thread::sleep(Duration::from_millis(1));
             }
@@ -282,7 +299,7 @@ mod tests {
                 let (admission, running, most) = (&admission, &running, &most);
                 scope.spawn(move || {
                     for _ in 0..2_000 {
-                        let place = admission.enter(share, LONG).unwrap();
+                        let place = enter(&admission, share, LONG).unwrap();
                         most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
                         running.fetch_sub(1, SeqCst);
                         drop(place);

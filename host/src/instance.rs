@@ -29,7 +29,7 @@ pub(crate) struct Running {
     function: Arc<Function>,
     guest: Guest,
     /// Given back after the store is gone, since it stands for the store's memory.
-    _place: Arc<Place>,
+    _place: Place,
 }
 
 enum Guest {
@@ -53,7 +53,7 @@ impl Running {
     pub(crate) fn start(
         session: &Arc<SessionCore>,
         function: &Arc<Function>,
-        place: Arc<Place>,
+        place: Place,
     ) -> Result<Running> {
         if !function.enabled.is_on() {
             return Err(disabled(&function.name));

@@ -11,6 +11,7 @@ use crate::session::Notice;
 use crate::types::Value;
 use crate::vault::VaultCore;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The inside of a session.
@@ -21,6 +22,8 @@ pub(crate) struct SessionCore {
     statement: Mutex<StatementScope>,
     notices: Mutex<Vec<Notice>>,
     pub(super) reports: Reports,
+    /// How many places its executions hold.
+    places: Arc<AtomicU32>,
 }
 
 /// The executions of one SQL statement: a function's instance lives from its first
@@ -28,9 +31,6 @@ pub(crate) struct SessionCore {
 #[derive(Default)]
 struct StatementScope {
     running: HashMap<String, Running>,
-    /// The statement's place of the vault's share, for one execution at a time. More at
-    /// once have nested ones.
-    place: Option<Arc<Place>>,
     /// The error of a function, which SQLite can only carry as text.
     error: Option<Error>,
 }
@@ -47,6 +47,7 @@ impl SessionCore {
             statement: Mutex::default(),
             notices: Mutex::default(),
             reports: Reports::default(),
+            places: Arc::default(),
         }
     }
 
@@ -97,32 +98,17 @@ impl SessionCore {
         }
     }
 
-    /// A place for an execution of the function. A statement waits for its first one; what
+    /// A place for an execution of the function. A session waits for its first one; what
     /// runs beside that has nested ones.
-    pub(crate) fn enter(&self, function: &Function) -> Result<Arc<Place>> {
+    pub(crate) fn enter(&self, function: &Function) -> Result<Place> {
         let admission = &self.vault.runtime.admission;
-        let own = self.scope().place.clone();
-        match own {
-            // Held by the scope and here, and by no execution.
-            Some(place) if Arc::strong_count(&place) == 2 => Ok(place),
-            Some(_) => {
-                let place = admission.enter_nested();
-                place.map(Arc::new).ok_or_else(|| no_nested_place(function))
-            }
-            None => {
-                let patience = function.limits.wall_time();
-                let place = admission.enter(&self.vault.share, patience);
-                let place = place.ok_or_else(|| no_place(function, admission.places()))?;
-                let place = Arc::new(place);
-                self.scope().place = Some(Arc::clone(&place));
-                Ok(place)
-            }
+        if self.places.load(Ordering::Relaxed) > 0 {
+            let place = admission.enter_nested(&self.places);
+            return place.ok_or_else(|| no_nested_place(function));
         }
-    }
-
-    /// Gives the statement's place back.
-    pub(crate) fn leave(&self) {
-        self.scope().place = None;
+        let patience = function.limits.wall_time();
+        let place = admission.enter(&self.vault.share, &self.places, patience);
+        place.ok_or_else(|| no_place(function, admission.places()))
     }
 
     /// Appends what the statement's executions recorded: its commit follows.
@@ -138,7 +124,6 @@ impl SessionCore {
     pub(crate) fn end_statement(&self, error: Option<Error>) -> Option<Error> {
         let StatementScope {
             running,
-            place: _,
             error: own,
         } = std::mem::take(&mut *self.scope());
         let mut error = own.or(error);

@@ -14,7 +14,6 @@ use crate::database::builtin;
 use crate::database::failure::client_error;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
-use crate::function::Function;
 use crate::instance::Running;
 use crate::statement::{self, Statement};
 use crate::types::Value;
@@ -166,21 +165,11 @@ impl Session {
         if function.strict && arguments.contains(&Value::Null) {
             return Ok(Value::Null);
         }
-        let result = self.call_within_place(&function, &arguments);
-        self.core.leave();
-        result
-    }
-
-    fn call_within_place(
-        &mut self,
-        function: &Arc<Function>,
-        arguments: &[Value],
-    ) -> Result<Value> {
         let in_transaction = self.in_transaction();
-        let place = self.core.enter(function)?;
+        let place = self.core.enter(&function)?;
         // The call's own unit begins with its first statement.
-        let mut running = Running::start(&self.core, function, place)?;
-        let result = running.invoke(arguments);
+        let mut running = Running::start(&self.core, &function, place)?;
+        let result = running.invoke(&arguments);
         let committed = match &result {
             Ok(_) => running
                 .before_commit()
