@@ -299,7 +299,7 @@ mod tests {
                 let (admission, running, most) = (&admission, &running, &most);
                 scope.spawn(move || {
                     for _ in 0..2_000 {
-                        let place = enter(&admission, share, LONG).unwrap();
+                        let place = enter(admission, share, LONG).unwrap();
                         most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
                         running.fetch_sub(1, SeqCst);
                         drop(place);

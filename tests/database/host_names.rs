@@ -111,15 +111,15 @@ fn d7_no_pattern_reaches_the_hosts_or_sqlites_tables() {
             ),
             (
                 "DELETE FROM heliosdb.audit_log",
-                "invalid table audit_log may not be modified",
+                "denied DATABASE_WRITE heliosdb.audit_log",
             ),
             (
                 "INSERT INTO heliosdb.grants VALUES ('x', 'GRANT', 'TIME_ACCESS', NULL)",
-                "invalid table grants may not be modified",
+                "denied DATABASE_WRITE heliosdb.grants",
             ),
             (
                 "UPDATE heliosdb.functions SET enabled = 1",
-                "invalid table functions may not…",
+                "denied DATABASE_WRITE heliosdb.functions",
             ),
         ],
     );
@@ -147,11 +147,11 @@ fn h34_user_tables_named_like_the_hosts_are_the_users() {
             ("INSERT INTO main.audit_log VALUES ('mine')", "1"),
             (
                 "INSERT INTO heliosdb.audit_log(seq) VALUES (1)",
-                "invalid table audit_log may not…",
+                "denied DATABASE_WRITE heliosdb.audit_log",
             ),
             (
                 "DELETE FROM heliosdb.audit_log",
-                "invalid table audit_log may not…",
+                "denied DATABASE_WRITE heliosdb.audit_log",
             ),
         ],
     );

@@ -372,3 +372,92 @@ fn d21_names_beyond_ascii_compare_as_sqlite_compares_them() {
         ],
     );
 }
+
+/// The same answer, whether or not there is such a table.
+#[test]
+fn a_guest_cannot_tell_whether_a_table_exists_that_is_not_granted() {
+    let mut session = probed();
+    for table in ["secrets", "absent"] {
+        let read = format!("denied DATABASE_READ main.{table}");
+        let write = format!("denied DATABASE_WRITE main.{table}");
+        for sql in [
+            format!("SELECT * FROM {table}"),
+            format!("SELECT count(*) FROM main.{table}"),
+            format!("SELECT no_column FROM {table}"),
+            format!("SELECT {table}.no_column FROM users, {table}"),
+            format!("SELECT name FROM users WHERE id IN (SELECT no_column FROM {table})"),
+            format!("SELECT name FROM users JOIN {table} USING (no_column)"),
+            format!("WITH c AS (SELECT no_column FROM {table}) SELECT * FROM c"),
+        ] {
+            assert_eq!(query(&mut session, &sql), read, "{sql}");
+        }
+        for sql in [
+            format!("DELETE FROM {table}"),
+            format!("DELETE FROM {table} WHERE no_column = 1"),
+            format!("INSERT INTO {table}(no_column) VALUES (1)"),
+            format!("INSERT INTO {table} VALUES (1, 2, 3, 4, 5)"),
+            format!("UPDATE {table} SET no_column = 1"),
+        ] {
+            assert_eq!(execute(&mut session, &sql), write, "{sql}");
+        }
+        let both = query(&mut session, &format!("SELECT 1 FROM {table}, other_table"));
+        assert_eq!(both, format!("{read}, DATABASE_READ main.other_table"));
+        assert_eq!(
+            query(&mut session, &format!("SELECT {table} FROM users")),
+            format!("failed 42703 no such column: {table}")
+        );
+    }
+    // What is granted, or lies open, is told as SQLite tells it.
+    run(
+        &mut session,
+        "ALTER FUNCTION q GRANT CAPABILITY DATABASE_READ('my_*'); CREATE VIEW my_view AS SELECT 1 AS a;
+         ATTACH ':memory:' AS other; CREATE TABLE other.users(a INTEGER)",
+    );
+    check(
+        &mut session,
+        "q",
+        &[
+            (
+                "SELECT * FROM my_table",
+                "failed 42P01 no such table: my_table",
+            ),
+            (
+                "SELECT nmae FROM users",
+                "failed 42703 no such column: nmae",
+            ),
+            (
+                "SELECT u.nmae FROM users u",
+                "failed 42703 no such column: u.nmae",
+            ),
+            ("SELECT b FROM my_view", "failed 42703 no such column: b"),
+            ("SELECT absent()", "failed 42883 no such function: absent"),
+            ("SELECT FROM users", "invalid near \"FROM\": syntax error"),
+            (
+                "SELECT b FROM other.users",
+                "denied DATABASE_READ other.users",
+            ),
+            (
+                "SELECT b FROM other.absent",
+                "denied DATABASE_READ other.absent",
+            ),
+            (
+                "SELECT b FROM no_schema.users",
+                "denied DATABASE_READ no_schema.users",
+            ),
+        ],
+    );
+    check(
+        &mut session,
+        "x",
+        &[
+            (
+                "INSERT INTO users VALUES (1)",
+                "invalid table users has 3 columns but 1 values were supplied",
+            ),
+            (
+                "UPDATE users SET nmae = 1",
+                "failed 42703 no such column: nmae",
+            ),
+        ],
+    );
+}

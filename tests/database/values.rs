@@ -27,10 +27,7 @@ fn h66_one_text_is_one_statement() {
                 "SELECT 1 \0",
                 "invalid the statement contains a NUL character",
             ),
-            (
-                "SELECT * FROM missing",
-                "failed 42P01 no such table: missing",
-            ),
+            ("SELECT * FROM missing", "denied DATABASE_READ main.missing"),
             (
                 "SELECT missing FROM users",
                 "failed 42703 no such column: missing",

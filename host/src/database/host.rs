@@ -4,8 +4,9 @@ use super::access::Forbidden;
 use super::backend::{self, Checked, GuestFailure, RowFailure};
 use super::failure;
 use super::memory;
-use super::need;
+use super::need::{self, Need};
 use super::sqlite::Failure;
+use super::unseen::Told;
 use crate::bindings::heliosdb::host::database_read::{Host as ReadHost, Rows};
 use crate::bindings::heliosdb::host::database_write::Host as WriteHost;
 use crate::bindings::heliosdb::host::types as wit;
@@ -172,7 +173,7 @@ impl Execution {
         let session = Arc::clone(&self.session);
         let checked = match session.database.take_prepared(key, sql) {
             Some(checked) => checked,
-            None => self.prepare(sql)?,
+            None => self.prepare(interface, sql)?,
         };
         let writes = !checked.statement.is_read_only();
         match (interface, writes) {
@@ -186,7 +187,7 @@ impl Execution {
         }
     }
 
-    fn prepare(&mut self, sql: &str) -> Result<Checked, Outcome> {
+    fn prepare(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
         if sql.len() > SQL_BYTES_MAX {
             return Err(Outcome::Guest(wit::Error::Limit(wit::Excess {
                 name: "sql_bytes".to_string(),
@@ -201,7 +202,7 @@ impl Execution {
         let (statement, access) = session
             .database
             .prepare_guest(sql, &self.meter)
-            .map_err(|failure| self.guest_failure(failure))?;
+            .map_err(|failure| self.prepare_failure(interface, sql, failure))?;
         let needs = self
             .needs(&access, sql)
             .map_err(|failure| Outcome::Guest(failed(&failure)))?;
@@ -279,6 +280,27 @@ impl Execution {
             },
             changes,
         ))
+    }
+
+    /// Of tables that no grant covers the guest learns neither that they exist nor what
+    /// columns they have.
+    fn prepare_failure(
+        &mut self,
+        interface: Capability,
+        sql: &str,
+        failure: GuestFailure,
+    ) -> Outcome {
+        let GuestFailure::Sqlite(failure) = failure else {
+            return self.guest_failure(failure);
+        };
+        match self.told(sql, failure) {
+            Told::Failure(failure) => self.sqlite_failure(&failure),
+            Told::NotCovered(tables) => {
+                let need = |(schema, table)| Need::of_ordinary(interface, schema, table).refusal();
+                let refusals = tables.into_iter().map(need).collect();
+                Outcome::Guest(self.refuse(refusals))
+            }
+        }
     }
 
     fn guest_failure(&mut self, failure: GuestFailure) -> Outcome {

@@ -11,3 +11,4 @@ pub(crate) mod memory;
 mod need;
 pub(crate) mod sqlite;
 pub(crate) mod temporary;
+mod unseen;

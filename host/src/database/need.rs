@@ -20,6 +20,16 @@ pub(super) struct Need {
 }
 
 impl Need {
+    /// Of a table that may not exist.
+    pub(super) fn of_ordinary(capability: Capability, schema: String, table: String) -> Need {
+        Need {
+            capability,
+            schema,
+            table,
+            kind: TableKind::Ordinary,
+        }
+    }
+
     pub(super) fn target(&self) -> String {
         format!("{}.{}", self.schema, self.table)
     }
