@@ -15,3 +15,4 @@ mod javascript;
 mod limits;
 mod policies;
 mod support;
+mod uploads;

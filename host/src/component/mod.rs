@@ -1,8 +1,13 @@
 //! Components as they are uploaded: what they export, as SQL functions, and what
 //! they import, as the capabilities that they need. Runs nothing.
 
+mod bounds;
 pub(crate) mod convert;
+mod nesting;
+mod weight;
 mod wit;
+
+pub(crate) use bounds::invalid;
 
 use crate::capability::Capability;
 use crate::error::{Error, Result, SqlState, nearest};
@@ -14,6 +19,9 @@ use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
 
 /// The package whose interfaces are capabilities.
 pub(crate) const HOST_PACKAGE: &str = "heliosdb:host";
+
+/// The names that an error lists.
+const NAMES_SHOWN_MAX: usize = 20;
 
 /// A component, looked into.
 pub struct Inspection {
@@ -30,11 +38,12 @@ pub(crate) struct Export {
 }
 
 /// Reads a component's interface. A core module, compiled code, anything damaged and
-/// anything too large is refused.
+/// anything too large is refused. The code of its functions is validated when it is
+/// compiled.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
     check_kind(bytes)?;
-    // The decoder is a library that reads bytes which a stranger made: should one of
-    // its assertions fail, that is a refusal of these bytes and not our end.
+    // Libraries read bytes here that a stranger made: should one of their assertions
+    // fail, that is a refusal of these bytes and not our end.
     let decoded = std::panic::catch_unwind(|| decode(bytes))
         .unwrap_or_else(|_| Err(refused("its description cannot be read")))?;
     let (resolve, world) = decoded;
@@ -122,7 +131,7 @@ impl Inspection {
                         .is_empty()
                     {
                         true => "it exports no function at all".to_string(),
-                        false => format!("it exports {}", names.join(", ")),
+                        false => format!("it exports {}", list(&names)),
                     });
                 Err(match nearest(sql, names.iter().map(String::as_str)) {
                     Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
@@ -149,6 +158,16 @@ impl Inspection {
 /// `top_track` for the export `top-track`.
 pub(crate) fn sql_name(export: &str) -> String {
     export.replace('-', "_")
+}
+
+/// The names for an error, as far as people read them.
+pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN_MAX).map(AsRef::as_ref);
+    let text = shown.collect::<Vec<&str>>().join(", ");
+    match names.len().checked_sub(NAMES_SHOWN_MAX) {
+        Some(more @ 1..) => format!("{text} and {more} more"),
+        _ => text,
+    }
 }
 
 fn place(export: &Export) -> String {
@@ -188,9 +207,7 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
 }
 
 fn decode(bytes: &[u8]) -> Result<(Resolve, WorldId)> {
-    wasmparser::Validator::new()
-        .validate_all(bytes)
-        .map_err(|error| refused("it is not valid").with_detail(error.to_string()))?;
+    bounds::check(bytes)?;
     match wit_component::decode(bytes) {
         Ok(DecodedWasm::Component(resolve, world)) => Ok((resolve, world)),
         Ok(DecodedWasm::WitPackage(..)) => Err(refused("it is a WIT package without code")),

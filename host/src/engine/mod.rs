@@ -4,6 +4,7 @@
 
 mod cache;
 
+use crate::component;
 use crate::error::{Error, Result, SqlState};
 use crate::limits;
 use cache::CodeCache;
@@ -16,6 +17,14 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
     WasmFeatures,
 };
+
+/// The proposals that guests may use. Each of the others is attack surface that no
+/// guest needs: an upload with one of them is refused, and the engine has it off.
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::COMPONENT_MODEL);
 
 /// The calls that can run at once.
 pub(crate) const CALLS_MAX: u32 = 64;
@@ -93,9 +102,15 @@ impl Engine {
             .clone();
         if result.is_err() {
             // A failure is not kept: its reason may lie outside the component.
-            self.compiled.lock().map_err(Error::internal)?.remove(hash);
+            self.forget(hash)?;
         }
         result
+    }
+
+    /// Lets go of a component that nothing is going to run.
+    pub(crate) fn forget(&self, hash: &ContentHash) -> Result<()> {
+        self.compiled.lock().map_err(Error::internal)?.remove(hash);
+        Ok(())
     }
 
     fn load_or_compile(
@@ -122,11 +137,18 @@ impl Engine {
         Ok(component)
     }
 
-    /// Compiles and validates; only components, never modules or compiled code.
+    /// Compiles and validates; only components, never modules or compiled code. The
+    /// compiler cannot say which proposal is missing.
     fn compile(&self, bytes: &[u8]) -> Result<Component> {
+        wasmparser::Validator::new_with_features(FEATURES)
+            .validate_all(bytes)
+            .map_err(component::invalid)?;
         Component::from_binary(&self.wasmtime, bytes).map_err(|error| {
-            Error::new(SqlState::INVALID_VALUE, "the component is not valid")
-                .with_detail(format!("{error:#}"))
+            Error::new(
+                SqlState::INVALID_VALUE,
+                "the component is refused: it cannot be compiled",
+            )
+            .with_detail(format!("{error:#}"))
         })
     }
 }
@@ -139,17 +161,8 @@ fn config() -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .consume_fuel(true)
         .concurrency_support(false)
-        .wasm_features(
-            WasmFeatures::GC
-                | WasmFeatures::FUNCTION_REFERENCES
-                | WasmFeatures::EXCEPTIONS
-                | WasmFeatures::THREADS
-                | WasmFeatures::MEMORY64
-                | WasmFeatures::MULTI_MEMORY
-                | WasmFeatures::STACK_SWITCHING
-                | WasmFeatures::CM_ASYNC,
-            false,
-        )
+        .wasm_features(FEATURES.complement(), false)
+        .wasm_features(FEATURES, true)
         .relaxed_simd_deterministic(true)
         .max_wasm_stack(limits::STACK_CLASSES_BYTES[0] as usize)
         .async_stack_size(limits::STACK_CLASSES_BYTES[0] as usize + HOST_STACK_BYTES)

@@ -6,6 +6,7 @@ use crate::audit::{Batch, Durability, EventType, Record};
 use crate::capability::{Capability, Grant};
 use crate::catalog::{NewFunction, Side};
 use crate::component;
+use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState};
 use crate::function::Code;
 use crate::limits;
@@ -169,9 +170,17 @@ impl Session {
         })
     }
 
+    /// A component that is refused leaves its name and the reason in the log.
     fn new_component(&self, create: &CreateFunction) -> Result<NewFunction> {
         let content = component_bytes(&create.body)?;
-        let inspection = component::inspect(&content)?;
+        self.examine(create, &content).map_err(|error| {
+            let recorded = self.record_refused(create, &content, &error);
+            recorded.err().unwrap_or(error)
+        })
+    }
+
+    fn examine(&self, create: &CreateFunction, content: &Arc<[u8]>) -> Result<NewFunction> {
+        let inspection = component::inspect(content)?;
         let unknown = inspection.unknown_imports();
         if !unknown.is_empty() {
             let unknown: Vec<String> = unknown.iter().map(|i| format!("\"{i}\"")).collect();
@@ -179,17 +188,15 @@ impl Session {
                 SqlState::INVALID_VALUE,
                 format!(
                     "the component imports what this host does not have: {}",
-                    unknown.join(", ")
+                    component::list(&unknown)
                 ),
             )
             .with_hint("`perihelion inspect FILE.wasm` lists a component's imports"));
         }
         let (export, found) = inspection.export(&create.name.folded)?;
         let signature = declared_signature(create, found)?;
-        let hash = *blake3::hash(&content).as_bytes();
-        let engine = &self.core.vault.runtime.engine;
-        let compiled = engine.component(&hash, &create.name.folded, || Ok(Arc::clone(&content)))?;
-        Linked::check(engine, &compiled)?;
+        let hash = *blake3::hash(content).as_bytes();
+        self.compile(&hash, &create.name.folded, content)?;
         self.tell_capabilities(&create.name.folded, &inspection.capabilities());
         Ok(NewFunction {
             name: create.name.folded.clone(),
@@ -200,7 +207,17 @@ impl Session {
                 export: export.clone(),
             },
             entry_names: Vec::new(),
-            content,
+            content: Arc::clone(content),
+        })
+    }
+
+    /// Nothing is stored of what does not compile and link.
+    fn compile(&self, hash: &ContentHash, name: &str, content: &Arc<[u8]>) -> Result<()> {
+        let engine = &self.core.vault.runtime.engine;
+        let bytes = || Ok(Arc::clone(content));
+        let compiled = engine.component(hash, name, bytes)?;
+        Linked::check(engine, &compiled).inspect_err(|_| {
+            let _ = engine.forget(hash);
         })
     }
 
@@ -332,22 +349,50 @@ impl Session {
         grant: Option<&Grant>,
         detail: &str,
     ) -> Result<()> {
-        let log = &self.core.vault.log;
         let pattern = grant
             .and_then(|grant| grant.pattern())
             .map(ToString::to_string);
-        let mut batch = Batch::new();
-        batch.push(&Record {
-            event: EventType::FunctionChanged,
-            execution_id: log.next_execution_id(),
-            function_name: name,
+        self.record_change(&Record {
             function_version: Some(version),
-            caller: &self.core.caller,
             capability: grant.map(|grant| grant.capability().name()),
             target: pattern.as_deref(),
+            ..self.change_of(name, detail)
+        })
+    }
+
+    fn record_refused(&self, create: &CreateFunction, content: &[u8], error: &Error) -> Result<()> {
+        let detail = serde_json::json!({
+            "action": if create.or_replace { "CREATE OR REPLACE" } else { "CREATE" },
+            "language": "wasm",
+            "content_hash": blake3::hash(content).to_hex().as_str(),
+            "sqlstate": error.sqlstate().as_str(),
+            "refused": error.message(),
+        })
+        .to_string();
+        self.record_change(&Record {
+            allowed: Some(false),
+            ..self.change_of(&create.name.folded, &detail)
+        })
+    }
+
+    pub(super) fn change_of<'a>(&'a self, name: &'a str, detail: &'a str) -> Record<'a> {
+        Record {
+            event: EventType::FunctionChanged,
+            execution_id: self.core.vault.log.next_execution_id(),
+            function_name: name,
+            function_version: None,
+            caller: &self.core.caller,
+            capability: None,
+            target: None,
             allowed: None,
             detail: Some(detail),
-        });
+        }
+    }
+
+    pub(super) fn record_change(&self, record: &Record<'_>) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.push(record);
+        let log = &self.core.vault.log;
         log.append(&mut batch, Durability::Synced).map(drop)
     }
 }

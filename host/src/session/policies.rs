@@ -3,7 +3,7 @@
 
 use super::manage::done;
 use super::{Notice, Outcome, Session, Severity};
-use crate::audit::{Batch, Durability, EventType, Record};
+use crate::audit::{EventType, Record};
 use crate::capability::Grant;
 use crate::error::Result;
 use crate::function::Function;
@@ -88,24 +88,15 @@ impl Session {
     }
 
     fn record_policy(&self, action: &str, policy: &Policy) -> Result<()> {
-        let log = &self.core.vault.log;
         let detail = format!(
             "{{\"action\":\"{action}\",\"policy_version\":{},\"definition\":{}}}",
             policy.version,
             policy.to_json()
         );
-        let mut batch = Batch::new();
-        batch.push(&Record {
+        self.record_change(&Record {
             event: EventType::PolicyChanged,
-            execution_id: log.next_execution_id(),
-            function_name: "",
-            function_version: None,
-            caller: &self.core.caller,
-            capability: None,
             target: Some(&policy.name),
-            allowed: None,
-            detail: Some(&detail),
-        });
-        log.append(&mut batch, Durability::Synced).map(drop)
+            ..self.change_of("", &detail)
+        })
     }
 }
