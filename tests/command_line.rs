@@ -1,10 +1,10 @@
 //! The `perihelion` binary, as a script or a program uses it.
 
+use crate::support::binary;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -12,19 +12,8 @@ fn workspace() -> &'static Path {
         .expect("the workspace")
 }
 
-/// The binary, built once. It is another package's, so cargo does not name it here.
 fn perihelion() -> Command {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let binary = BINARY.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "perihelion-server"])
-            .current_dir(workspace())
-            .status();
-        assert!(status.expect("cargo").success());
-        workspace().join("target/debug/perihelion")
-    });
-    let mut command = Command::new(binary);
+    let mut command = Command::new(binary());
     command
         .env("PERIHELION_CACHE", workspace().join("target/test-cache"))
         .current_dir(workspace())

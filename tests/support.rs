@@ -18,8 +18,25 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
-        let cache = root().join("target/test-cache");
-        Runtime::builder().cache_directory(cache).build().unwrap()
+        Runtime::builder()
+            .cache_directory(root().join("target/test-cache"))
+            .compile_worker(binary())
+            .build()
+            .unwrap()
+    })
+}
+
+/// The `perihelion` binary, built once. It is another package's, so cargo does not name
+/// it here.
+pub(crate) fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "perihelion-server"])
+            .current_dir(root())
+            .status();
+        assert!(status.unwrap().success());
+        root().join("target/debug/perihelion")
     })
 }
 

@@ -5,6 +5,7 @@ mod bounds;
 mod features;
 mod records;
 mod types;
+mod worker;
 
 use crate::support::session;
 use perihelion::{Error, Result, Session};

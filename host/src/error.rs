@@ -87,7 +87,7 @@ impl SqlState {
     pub const TOO_MANY: SqlState = SqlState("53300");
     /// Handles, connections or another quota.
     pub const QUOTA: SqlState = SqlState("53400");
-    /// A statement or a module is larger than one may be.
+    /// A statement or a module is larger than one may be, or takes too much to compile.
     pub const TOO_LARGE: SqlState = SqlState("54000");
     /// Stack or call depth beyond a limit.
     pub const TOO_DEEP: SqlState = SqlState("54001");
@@ -97,7 +97,8 @@ impl SqlState {
     pub const IN_USE: SqlState = SqlState("55006");
     /// A limit on time or instructions, or a cancel request.
     pub const CANCELED: SqlState = SqlState("57014");
-    /// The audit log, the catalog or the database cannot be read or written.
+    /// The audit log, the catalog or the database cannot be read or written, or a program
+    /// that the host needs cannot be run.
     pub const IO: SqlState = SqlState("58030");
     /// A bug in the host.
     pub const INTERNAL: SqlState = SqlState("XX000");

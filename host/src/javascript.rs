@@ -4,7 +4,7 @@
 use crate::bindings::JavascriptEngine;
 use crate::bindings::exports::heliosdb::host::javascript::Exception;
 use crate::drive::{Stopped, drive};
-use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS};
+use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{MemoryMeter, Meter, Stop};
 use crate::function::Switch;
@@ -53,7 +53,7 @@ impl JavaScript {
     }
 
     pub(crate) fn component(&self, engine: &Engine) -> Result<Component> {
-        engine.component(&self.hash, "the JavaScript engine", || {
+        engine.component(&self.hash, "the JavaScript engine", Origin::Own, || {
             Ok(Arc::from(ENGINE))
         })
     }

@@ -65,6 +65,7 @@ pub use audit::Verified;
 pub use capability::{Capability, Grant};
 pub use component::{Inspection, inspect};
 pub use database::grant::TablePattern;
+pub use engine::{CompileLimits, compile_worker};
 pub use error::{Error, Result, SqlState};
 pub use runtime::{Builder, Runtime};
 pub use session::{Notice, Outcome, Session, Severity};

@@ -469,6 +469,21 @@ pub(crate) const UPLOAD_CUSTOM_SECTIONS_MAX: u64 = 1_000;
 /// The custom section with the documentation of the interface: it is read as JSON.
 pub(crate) const UPLOAD_DOCUMENTATION_BYTES_MAX: u64 = 1 << 20;
 
+/// What one compilation of a component may use, in a worker.
+pub(crate) const UPLOAD_CPU_TIME: Duration = Duration::from_secs(60);
+
+/// Time on the clock for one compilation in a worker.
+pub(crate) const UPLOAD_WALL_TIME: Duration = Duration::from_secs(120);
+
+/// The address space of a worker.
+pub(crate) const UPLOAD_MEMORY_BYTES: u64 = 2 << 30;
+
+/// The workers of one runtime that run at once.
+pub(crate) const UPLOAD_WORKERS_MAX: usize = 2;
+
+/// The largest compiled code of a component.
+pub(crate) const UPLOAD_CODE_BYTES_MAX: u64 = 256 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;

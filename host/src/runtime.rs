@@ -3,7 +3,7 @@
 
 use crate::admission::Admission;
 use crate::database::memory;
-use crate::engine::{CALLS_MAX, Engine, OnCompile};
+use crate::engine::{CALLS_MAX, CompileLimits, Engine, Options};
 use crate::error::Result;
 use crate::javascript::JavaScript;
 use crate::linker::Linked;
@@ -17,10 +17,7 @@ pub struct Runtime(Arc<RuntimeCore>);
 
 /// Options of a [`Runtime`].
 #[derive(Default)]
-pub struct Builder {
-    cache_directory: Option<PathBuf>,
-    on_compile: Option<OnCompile>,
-}
+pub struct Builder(Options);
 
 pub(crate) struct RuntimeCore {
     pub(crate) engine: Engine,
@@ -55,19 +52,40 @@ impl Builder {
     /// if need be, and must be one that only its owner can write. Without it, the first
     /// call of JavaScript in each process compiles the engine, which takes seconds.
     pub fn cache_directory(mut self, directory: impl Into<PathBuf>) -> Builder {
-        self.cache_directory = Some(directory.into());
+        self.0.cache_directory = Some(directory.into());
         self
     }
 
     /// Is told the name of what is about to be compiled to machine code: the JavaScript
     /// engine once, which takes seconds, or a function's component.
     pub fn on_compile(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Builder {
-        self.on_compile = Some(Box::new(tell));
+        self.0.on_compile = Some(Box::new(tell));
         self
     }
 
-    /// Makes the runtime. Uploaded components are compiled in this process; how long
-    /// that takes and how much memory it needs is bounded by their size only.
+    /// The program that compiles uploaded components, each in a process of its own,
+    /// which [`CompileLimits`] bound: the `perihelion` binary, or a program of yours. It
+    /// is started with the one argument `compile-worker`, and then has to call
+    /// [`compile_worker`](crate::compile_worker) with its standard input and output and
+    /// do nothing else. It must be built with the same version of this crate. What it
+    /// answers is run as machine code: name only a program that nobody else can write.
+    ///
+    /// Without it, components are compiled in this process. Their size and their parts
+    /// are bounded still, but no longer the time and memory that the compiler takes for
+    /// them: a component of a few MB that was made for it takes minutes and gigabytes,
+    /// and nothing ends that.
+    pub fn compile_worker(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.0.worker = Some(path.into());
+        self
+    }
+
+    /// What one compilation may use in a worker, if not the default.
+    pub fn compile_limits(mut self, limits: CompileLimits) -> Builder {
+        self.0.compile_limits = limits;
+        self
+    }
+
+    /// Makes the runtime.
     ///
     /// The first one of a process must be built before anything else uses SQLite: its
     /// allocator is wrapped, to count what guests make it hold. Later it is refused
@@ -75,7 +93,7 @@ impl Builder {
     pub fn build(self) -> Result<Runtime> {
         memory::install()?;
         Ok(Runtime(Arc::new(RuntimeCore {
-            engine: Engine::new(self.cache_directory, self.on_compile)?,
+            engine: Engine::new(self.0)?,
             javascript: JavaScript::new(),
             linked: Linked::default(),
             admission: Admission::new(CALLS_MAX),

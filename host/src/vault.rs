@@ -5,6 +5,7 @@ use crate::admission::Share;
 use crate::audit::{self, Log, Verified};
 use crate::catalog::Catalog;
 use crate::database::temporary::FILE_SYSTEM;
+use crate::engine::Origin;
 use crate::error::{Error, Result, SqlState};
 use crate::function::{Code, Function};
 use crate::linker::Ready;
@@ -149,7 +150,9 @@ impl VaultCore {
                 javascript.component(engine)
             }),
             Code::Component { hash, .. } => linked.get(engine, *hash, capabilities, || {
-                engine.component(hash, &function.name, || self.catalog.content(hash))
+                engine.component(hash, &function.name, Origin::Upload, || {
+                    self.catalog.content(hash)
+                })
             }),
         }
     }

@@ -7,6 +7,9 @@ use std::env;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+/// In the process that is to become the worker, this is still its parent's program.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// Opens the database in a directory, or one in memory.
 pub(crate) fn open_vault(data: Option<&Path>) -> Result<Vault> {
     let storage = match data {
@@ -38,9 +41,10 @@ fn runtime(data: Option<&Path>) -> Result<Runtime> {
     }
 }
 
-/// Compiling the JavaScript engine takes seconds: a person should know why.
+/// Compiling the JavaScript engine takes seconds: a person should know why. Uploads are
+/// compiled by this very program, even if its file has been replaced in the meantime.
 fn builder() -> Builder {
-    let builder = Runtime::builder();
+    let builder = Runtime::builder().compile_worker(THIS_PROGRAM);
     if !std::io::stderr().is_terminal() {
         return builder;
     }

@@ -4,6 +4,7 @@
 mod audit;
 mod backslash;
 mod check;
+mod compile_worker;
 mod demo;
 mod directories;
 mod inspect;
@@ -38,6 +39,9 @@ enum Command {
     Audit(AuditCommand),
     Check(CheckArguments),
     Demo(DemoArguments),
+    /// Compile one component for a host that started this; people have no use for it
+    #[command(hide = true)]
+    CompileWorker,
 }
 
 /// Run SQL statements on an embedded database
@@ -161,6 +165,7 @@ fn main() -> ExitCode {
             &arguments.shop,
             arguments.data.as_deref(),
         ),
+        Command::CompileWorker => compile_worker::run(),
     }
 }
 

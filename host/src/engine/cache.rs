@@ -1,4 +1,4 @@
-//! Compiled code on disk.
+//! Compiled code from outside this process: on disk, and from a compile worker.
 //!
 //! Compiled code is executable input: wasmtime trusts it wholly. So a file is named
 //! by content hash and engine configuration, lies in a directory that only this user
@@ -7,6 +7,7 @@
 
 use super::ContentHash;
 use crate::error::{Error, Result, SqlState};
+use crate::limits::UPLOAD_CODE_BYTES_MAX;
 use rustix::fs::{Mode, OFlags};
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -23,8 +24,8 @@ pub(crate) struct CodeCache {
 /// A MAC stands before the code.
 const MAC_BYTES: usize = 32;
 
-/// No artefact of a component that we accept is larger.
-const FILE_BYTES_MAX: u64 = 512 << 20;
+/// No compiled component that we accept is larger.
+const FILE_BYTES_MAX: u64 = UPLOAD_CODE_BYTES_MAX + MAC_BYTES as u64;
 
 impl CodeCache {
     /// Opens the directory, which it makes if need be, and refuses one that others
@@ -101,6 +102,24 @@ impl CodeCache {
         mac.update(hash).update(&self.compatibility).update(code);
         mac.finalize()
     }
+}
+
+/// The component that a compile worker answered with.
+pub(crate) fn load_from_worker(engine: &wasmtime::Engine, code: &[u8]) -> Result<Component> {
+    #[expect(unsafe_code, reason = "loading compiled code")]
+    // SAFETY: `code` came through a pipe that only this process and its child have, and
+    // the child is the program that the embedder named to compile for it: it is trusted
+    // as a library of the embedder's is, and had it been taken over by what it compiled,
+    // so would have been this process, had it compiled that itself. It is of this
+    // version and configuration: the caller has compared that, and wasmtime does again.
+    let component = unsafe { Component::deserialize(engine, code) };
+    component.map_err(|error| {
+        Error::new(
+            SqlState::INVALID_VALUE,
+            "the component does not fit this host",
+        )
+        .with_detail(format!("{error:#}"))
+    })
 }
 
 /// Makes the directory with mode 0700; an existing one must be ours alone.

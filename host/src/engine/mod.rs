@@ -3,9 +3,14 @@
 //! One engine a runtime. Nothing else builds a `Config`.
 
 mod cache;
+mod compile;
+mod frame;
+mod worker;
 
-use crate::component;
-use crate::error::{Error, Result, SqlState};
+pub use compile::compile_worker;
+pub use worker::CompileLimits;
+
+use crate::error::{Error, Result};
 use crate::limits;
 use cache::CodeCache;
 use std::collections::HashMap;
@@ -17,6 +22,7 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
     WasmFeatures,
 };
+use worker::CompileWorker;
 
 /// The proposals that guests may use. Each of the others is attack surface that no
 /// guest needs: an upload with one of them is refused, and the engine has it off.
@@ -50,9 +56,30 @@ pub(crate) type ContentHash = [u8; 32];
 /// The engine and what it has compiled.
 pub(crate) struct Engine {
     wasmtime: wasmtime::Engine,
+    compatibility: [u8; 32],
     cache: Option<CodeCache>,
     on_compile: Option<OnCompile>,
+    worker: Option<CompileWorker>,
     compiled: Mutex<HashMap<ContentHash, Compilation>>,
+}
+
+/// Options of an engine. Without a cache directory, every process compiles anew;
+/// without a worker, this process compiles uploads too.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) cache_directory: Option<PathBuf>,
+    pub(crate) on_compile: Option<OnCompile>,
+    pub(crate) worker: Option<PathBuf>,
+    pub(crate) compile_limits: CompileLimits,
+}
+
+/// Who made a component.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It is part of this host.
+    Own,
+    /// A stranger, maybe.
+    Upload,
 }
 
 /// Is told what is about to be compiled.
@@ -62,20 +89,21 @@ pub(crate) type OnCompile = Box<dyn Fn(&str) + Send + Sync>;
 type Compilation = Arc<OnceLock<Result<Component>>>;
 
 impl Engine {
-    /// Without a cache directory, every process compiles anew.
-    pub(crate) fn new(
-        cache_directory: Option<PathBuf>,
-        on_compile: Option<OnCompile>,
-    ) -> Result<Engine> {
+    pub(crate) fn new(options: Options) -> Result<Engine> {
         let wasmtime = wasmtime::Engine::new(&config()).map_err(Error::internal)?;
-        let cache = match cache_directory {
-            Some(directory) => Some(CodeCache::open(directory, compatibility(&wasmtime))?),
+        let compatibility = compatibility(&wasmtime);
+        let cache = match options.cache_directory {
+            Some(directory) => Some(CodeCache::open(directory, compatibility)?),
             None => None,
         };
         Ok(Engine {
             wasmtime,
+            compatibility,
             cache,
-            on_compile,
+            on_compile: options.on_compile,
+            worker: options
+                .worker
+                .map(|path| CompileWorker::new(path, options.compile_limits)),
             compiled: Mutex::default(),
         })
     }
@@ -91,6 +119,7 @@ impl Engine {
         &self,
         hash: &ContentHash,
         what: &str,
+        origin: Origin,
         bytes: impl FnOnce() -> Result<Arc<[u8]>>,
     ) -> Result<Component> {
         let compilation = {
@@ -98,7 +127,7 @@ impl Engine {
             Arc::clone(compiled.entry(*hash).or_default())
         };
         let result = compilation
-            .get_or_init(|| self.load_or_compile(hash, what, bytes))
+            .get_or_init(|| self.load_or_compile(hash, what, origin, bytes))
             .clone();
         if result.is_err() {
             // A failure is not kept: its reason may lie outside the component.
@@ -117,6 +146,7 @@ impl Engine {
         &self,
         hash: &ContentHash,
         what: &str,
+        origin: Origin,
         bytes: impl FnOnce() -> Result<Arc<[u8]>>,
     ) -> Result<Component> {
         if let Some(component) = self
@@ -130,31 +160,29 @@ impl Engine {
         if let Some(on_compile) = &self.on_compile {
             on_compile(what);
         }
-        let component = self.compile(&bytes)?;
+        let component = match (&self.worker, origin) {
+            (Some(worker), Origin::Upload) => {
+                let code = worker.compile(&bytes, &self.compatibility)?;
+                cache::load_from_worker(&self.wasmtime, &code)?
+            }
+            _ => compile::in_process(&self.wasmtime, &bytes)?,
+        };
         if let Some(cache) = &self.cache {
             cache.store(&component, hash);
         }
         Ok(component)
     }
-
-    /// Compiles and validates; only components, never modules or compiled code. The
-    /// compiler cannot say which proposal is missing.
-    fn compile(&self, bytes: &[u8]) -> Result<Component> {
-        wasmparser::Validator::new_with_features(FEATURES)
-            .validate_all(bytes)
-            .map_err(component::invalid)?;
-        Component::from_binary(&self.wasmtime, bytes).map_err(|error| {
-            Error::new(
-                SqlState::INVALID_VALUE,
-                "the component is refused: it cannot be compiled",
-            )
-            .with_detail(format!("{error:#}"))
-        })
-    }
 }
 
-/// Everything that a guest does not need is off: each proposal is attack surface.
+/// The engine that runs guests.
 fn config() -> Config {
+    let mut config = code_config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config
+}
+
+/// What compiled code depends on: a worker that compiles for this host has the same.
+fn code_config() -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -166,8 +194,7 @@ fn config() -> Config {
         .relaxed_simd_deterministic(true)
         .max_wasm_stack(limits::STACK_CLASSES_BYTES[0] as usize)
         .async_stack_size(limits::STACK_CLASSES_BYTES[0] as usize + HOST_STACK_BYTES)
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
 }
 

@@ -6,7 +6,7 @@ use crate::audit::{Batch, Durability, EventType, Record};
 use crate::capability::{Capability, Grant};
 use crate::catalog::{NewFunction, Side};
 use crate::component;
-use crate::engine::ContentHash;
+use crate::engine::{ContentHash, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Code;
 use crate::limits;
@@ -215,7 +215,7 @@ impl Session {
     fn compile(&self, hash: &ContentHash, name: &str, content: &Arc<[u8]>) -> Result<()> {
         let engine = &self.core.vault.runtime.engine;
         let bytes = || Ok(Arc::clone(content));
-        let compiled = engine.component(hash, name, bytes)?;
+        let compiled = engine.component(hash, name, Origin::Upload, bytes)?;
         Linked::check(engine, &compiled).inspect_err(|_| {
             let _ = engine.forget(hash);
         })
