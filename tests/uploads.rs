@@ -3,6 +3,7 @@
 
 mod bounds;
 mod features;
+mod generated;
 mod records;
 mod types;
 mod worker;
