@@ -473,3 +473,60 @@ fn h102_an_earlier_version_of_a_function_runs_again() {
     run(&mut session, "ALTER FUNCTION f SET VERSION 3");
     assert_eq!(value(&mut session, "SELECT f()"), Value::Integer(3));
 }
+
+/// Calls itself as often as it is told.
+const DEEP: &str = r#"(component
+    (core module $m
+        (func $deep (export "deep") (param $n i64) (result i64)
+            (if (result i64) (i64.eqz (local.get $n))
+                (then (i64.const 0))
+                (else (i64.add (i64.const 1)
+                    (call $deep (i64.sub (local.get $n) (i64.const 1))))))))
+    (core instance $i (instantiate $m))
+    (func (export "deep") (param "n" s64) (result s64)
+        (canon lift (core func $i "deep"))))"#;
+
+#[test]
+fn h16_a_larger_stack_is_had_by_a_setting() {
+    let mut session = session();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deep.wasm");
+    std::fs::write(&path, wat::parse_str(DEEP).unwrap()).unwrap();
+    let create = format!("CREATE FUNCTION deep LANGUAGE wasm AS '{}'", path.display());
+    run(&mut session, &create);
+    // The frames of so many calls take some 5 MiB.
+    let deep = "SELECT deep(150000)";
+    let error = refuse(&mut session, deep, "54001");
+    assert!(
+        error
+            .message()
+            .contains("stack limit of 2 MiB reached (policy \"MINIMAL\", max_stack_bytes)"),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.hint(),
+        Some("ALTER FUNCTION deep SET (max_stack_bytes = 4194304);")
+    );
+    run(
+        &mut session,
+        "ALTER FUNCTION deep SET (max_stack_bytes = 4194304)",
+    );
+    refuse(&mut session, deep, "54001");
+    run(
+        &mut session,
+        "ALTER FUNCTION deep SET SECURITY POLICY PERMISSIVE",
+    );
+    assert_eq!(value(&mut session, deep), Value::Integer(150_000));
+    let error = refuse(&mut session, "SELECT deep(1000000)", "54001");
+    assert!(
+        error.message().contains("stack limit of 8 MiB"),
+        "{error:?}"
+    );
+    // JavaScript runs in the larger stack too, and its own check comes first.
+    run(
+        &mut session,
+        "CREATE FUNCTION sink() LANGUAGE javascript AS $$ function sink() { sink(); } $$;
+         ALTER FUNCTION sink SET SECURITY POLICY PERMISSIVE",
+    );
+    refuse(&mut session, "SELECT sink()", "54001");
+}

@@ -61,7 +61,7 @@ impl Running {
         let linked = session.vault.linked(function)?;
         let execution = Execution::start(session, function);
         let meter = Arc::clone(&execution.meter);
-        let mut store = Store::new(session.vault.runtime.engine.wasmtime(), execution);
+        let mut store = Store::new(linked.instance.component().engine(), execution);
         store.limiter(|execution| &mut execution.memory);
         store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
         store.set_max_component_handles(limits::HANDLES_MAX);

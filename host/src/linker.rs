@@ -37,7 +37,10 @@ impl types::Host for Execution {}
 
 /// Components, linked and ready to be instantiated: one for each set of capabilities.
 #[derive(Default)]
-pub(crate) struct Linked(Mutex<HashMap<(ContentHash, CapabilitySet), Arc<Ready>>>);
+pub(crate) struct Linked(Mutex<HashMap<Key, Arc<Ready>>>);
+
+/// What a linked component is of: its bytes, what is granted, and the stack in bytes.
+type Key = (ContentHash, CapabilitySet, u64);
 
 /// A linked component, with the places of the exports that calls have asked for: to find
 /// one by its name takes longer than to call it.
@@ -54,15 +57,15 @@ impl Linked {
     pub(crate) fn get(
         &self,
         engine: &Engine,
-        hash: ContentHash,
-        capabilities: CapabilitySet,
+        key: Key,
         component: impl FnOnce() -> Result<Component>,
     ) -> Result<Arc<Ready>> {
-        let key = (hash, capabilities);
+        let (hash, capabilities, stack_bytes) = key;
         if let Some(ready) = self.0.lock().map_err(Error::internal)?.get(&key) {
             return Ok(Arc::clone(ready));
         }
-        let instance = link(engine, &component()?, capabilities)?;
+        let component = engine.with_stack(component()?, &hash, stack_bytes)?;
+        let instance = link(&component, capabilities)?;
         let ready = Arc::new(Ready {
             // Any other component lacks the engine's exports.
             javascript: JavascriptEnginePre::new(instance.clone()).ok(),
@@ -77,8 +80,8 @@ impl Linked {
     }
 
     /// The component without any capability, and with nothing kept.
-    pub(crate) fn check(engine: &Engine, component: &Component) -> Result<()> {
-        link(engine, component, CapabilitySet::default()).map(drop)
+    pub(crate) fn check(component: &Component) -> Result<()> {
+        link(component, CapabilitySet::default()).map(drop)
     }
 }
 
@@ -103,12 +106,8 @@ impl Ready {
     }
 }
 
-fn link(
-    engine: &Engine,
-    component: &Component,
-    capabilities: CapabilitySet,
-) -> Result<InstancePre<Execution>> {
-    let mut linker = Linker::new(engine.wasmtime());
+fn link(component: &Component, capabilities: CapabilitySet) -> Result<InstancePre<Execution>> {
+    let mut linker = Linker::new(component.engine());
     add_host(&mut linker, capabilities)
         .and_then(|()| wasi::add_to_linker(&mut linker, component))
         .map_err(Error::internal)?;

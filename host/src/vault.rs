@@ -144,17 +144,19 @@ impl VaultCore {
             linked,
             admission: _,
         } = &*self.runtime;
+        let hash = match &function.code {
+            Code::JavaScript { .. } => javascript.hash(),
+            Code::Component { hash, .. } => *hash,
+        };
         let capabilities = function.authority.capabilities();
-        match &function.code {
-            Code::JavaScript { .. } => linked.get(engine, javascript.hash(), capabilities, || {
-                javascript.component(engine)
-            }),
-            Code::Component { hash, .. } => linked.get(engine, *hash, capabilities, || {
-                engine.component(hash, &function.name, Origin::Upload, || {
-                    self.catalog.content(hash)
-                })
-            }),
-        }
+        let key = (hash, capabilities, function.limits.stack_bytes);
+        linked.get(engine, key, || match &function.code {
+            Code::JavaScript { .. } => javascript.component(engine),
+            Code::Component { hash, .. } => {
+                let bytes = || self.catalog.content(hash);
+                engine.component(hash, &function.name, Origin::Upload, bytes)
+            }
+        })
     }
 }
 

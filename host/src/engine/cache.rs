@@ -122,6 +122,16 @@ pub(crate) fn load_from_worker(engine: &wasmtime::Engine, code: &[u8]) -> Result
     })
 }
 
+/// The same component in an engine that differs in what its code does not depend on.
+pub(crate) fn move_to(engine: &wasmtime::Engine, component: &Component) -> Result<Component> {
+    let code = component.serialize().map_err(Error::internal)?;
+    #[expect(unsafe_code, reason = "loading compiled code")]
+    // SAFETY: wasmtime wrote these bytes, in this process and just now, from a component
+    // that it runs. It compares what the code depends on.
+    let moved = unsafe { Component::deserialize(engine, code) };
+    moved.map_err(Error::internal)
+}
+
 /// Makes the directory with mode 0700; an existing one must be ours alone.
 fn make_private(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;

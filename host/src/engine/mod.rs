@@ -11,7 +11,7 @@ pub use compile::compile_worker;
 pub use worker::CompileLimits;
 
 use crate::error::{Error, Result};
-use crate::limits;
+use crate::limits::{self, STACK_CLASSES_BYTES};
 use cache::CodeCache;
 use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher};
@@ -61,6 +61,10 @@ pub(crate) struct Engine {
     on_compile: Option<OnCompile>,
     worker: Option<CompileWorker>,
     compiled: Mutex<HashMap<ContentHash, Compilation>>,
+    /// An engine for each class of stacks but the smallest, once one is asked for.
+    larger_stacks: [OnceLock<Result<wasmtime::Engine>>; STACK_CLASSES_BYTES.len() - 1],
+    /// What is compiled, for those engines: the code is the same.
+    moved: Mutex<HashMap<(ContentHash, u64), Component>>,
 }
 
 /// Options of an engine. Without a cache directory, every process compiles anew;
@@ -90,7 +94,7 @@ type Compilation = Arc<OnceLock<Result<Component>>>;
 
 impl Engine {
     pub(crate) fn new(options: Options) -> Result<Engine> {
-        let wasmtime = wasmtime::Engine::new(&config()).map_err(Error::internal)?;
+        let wasmtime = engine_with_stack(STACK_CLASSES_BYTES[0])?;
         let compatibility = compatibility(&wasmtime);
         let cache = match options.cache_directory {
             Some(directory) => Some(CodeCache::open(directory, compatibility)?),
@@ -105,11 +109,38 @@ impl Engine {
                 .worker
                 .map(|path| CompileWorker::new(path, options.compile_limits)),
             compiled: Mutex::default(),
+            larger_stacks: Default::default(),
+            moved: Mutex::default(),
         })
     }
 
+    /// The engine of the smallest stacks.
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
+    }
+
+    /// A compiled component in the engine of the stacks of this class.
+    pub(crate) fn with_stack(
+        &self,
+        component: Component,
+        hash: &ContentHash,
+        stack_bytes: u64,
+    ) -> Result<Component> {
+        let larger = STACK_CLASSES_BYTES[1..].iter();
+        let mut classes = larger.zip(&self.larger_stacks);
+        let Some((_, engine)) = classes.find(|(class, _)| **class == stack_bytes) else {
+            return Ok(component);
+        };
+        let key = (*hash, stack_bytes);
+        if let Some(moved) = self.moved.lock().map_err(Error::internal)?.get(&key) {
+            return Ok(moved.clone());
+        }
+        let engine = engine
+            .get_or_init(|| engine_with_stack(stack_bytes))
+            .clone()?;
+        let moved = cache::move_to(&engine, &component)?;
+        let mut all = self.moved.lock().map_err(Error::internal)?;
+        Ok(all.entry(key).or_insert(moved).clone())
     }
 
     /// The compiled form of a component, from memory, from the cache on disk, or
@@ -139,6 +170,8 @@ impl Engine {
     /// Lets go of a component that nothing is going to run.
     pub(crate) fn forget(&self, hash: &ContentHash) -> Result<()> {
         self.compiled.lock().map_err(Error::internal)?.remove(hash);
+        let mut moved = self.moved.lock().map_err(Error::internal)?;
+        moved.retain(|(of, _), _| of != hash);
         Ok(())
     }
 
@@ -174,11 +207,15 @@ impl Engine {
     }
 }
 
-/// The engine that runs guests.
-fn config() -> Config {
+/// An engine that runs guests, with a pool of its own: its address space is taken when
+/// it is made.
+fn engine_with_stack(stack_bytes: u64) -> Result<wasmtime::Engine> {
     let mut config = code_config();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     config
+        .max_wasm_stack(stack_bytes as usize)
+        .async_stack_size(stack_bytes as usize + HOST_STACK_BYTES)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    wasmtime::Engine::new(&config).map_err(Error::internal)
 }
 
 /// What compiled code depends on: a worker that compiles for this host has the same.
@@ -192,8 +229,6 @@ fn code_config() -> Config {
         .wasm_features(FEATURES.complement(), false)
         .wasm_features(FEATURES, true)
         .relaxed_simd_deterministic(true)
-        .max_wasm_stack(limits::STACK_CLASSES_BYTES[0] as usize)
-        .async_stack_size(limits::STACK_CLASSES_BYTES[0] as usize + HOST_STACK_BYTES)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
 }

@@ -216,7 +216,7 @@ impl Session {
         let engine = &self.core.vault.runtime.engine;
         let bytes = || Ok(Arc::clone(content));
         let compiled = engine.component(hash, name, Origin::Upload, bytes)?;
-        Linked::check(engine, &compiled).inspect_err(|_| {
+        Linked::check(&compiled).inspect_err(|_| {
             let _ = engine.forget(hash);
         })
     }
