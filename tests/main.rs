@@ -15,4 +15,5 @@ mod javascript;
 mod limits;
 mod policies;
 mod support;
+mod syscalls;
 mod uploads;

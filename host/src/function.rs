@@ -7,7 +7,7 @@ use crate::limits::{Limits, Setting};
 use crate::linker::Ready;
 use crate::policy::{OwnLimits, Policy};
 use crate::signature::Signature;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::violations::Switch;
 use std::sync::{Arc, OnceLock};
 
 /// One function, in its current version.
@@ -42,11 +42,6 @@ impl Clone for Linking {
     }
 }
 
-/// Whether a function may run. Its executions look at it while they run; once it is
-/// off it stays off, and enabling a function gives it another one.
-#[derive(Debug)]
-pub(crate) struct Switch(AtomicBool);
-
 /// What runs.
 #[derive(Clone)]
 pub(crate) enum Code {
@@ -76,20 +71,6 @@ pub(crate) struct Authority {
     pub(crate) grants: Vec<Grant>,
     pub(crate) denials: Vec<Grant>,
     capabilities: CapabilitySet,
-}
-
-impl Switch {
-    pub(crate) fn new(on: bool) -> Arc<Switch> {
-        Arc::new(Switch(AtomicBool::new(on)))
-    }
-
-    pub(crate) fn is_on(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn turn_off(&self) {
-        self.0.store(false, Ordering::Release);
-    }
 }
 
 impl Function {

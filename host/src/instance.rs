@@ -9,7 +9,7 @@ use crate::drive::{Stopped, drive};
 use crate::engine::FUEL_BETWEEN_CHECKS;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{Cost, Meter, Stop};
-use crate::execution::{Execution, HostFault, disabled};
+use crate::execution::{Execution, HostFault, refuse_call};
 use crate::function::{Code, Function};
 use crate::javascript;
 use crate::limits::{self, Exceeded, Limit};
@@ -55,9 +55,7 @@ impl Running {
         function: &Arc<Function>,
         place: Place,
     ) -> Result<Running> {
-        if !function.enabled.is_on() {
-            return Err(disabled(&function.name));
-        }
+        refuse_call(function, &session.caller)?;
         let linked = session.vault.linked(function)?;
         let execution = Execution::start(session, function);
         let meter = Arc::clone(&execution.meter);

@@ -59,6 +59,7 @@ mod time;
 mod types;
 mod vault;
 mod views;
+mod violations;
 mod wasi;
 
 pub use audit::Verified;

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, SqlState};
 use crate::function::Function;
+use crate::violations::{DENIALS_MAX, VIOLATIONS_MAX};
 use std::fmt;
 use std::time::Duration;
 
@@ -215,7 +216,7 @@ pub(crate) struct Fixed {
 }
 
 /// Every limit that no policy chooses.
-pub(crate) const FIXED: [Fixed; 8] = [
+pub(crate) const FIXED: [Fixed; 10] = [
     Fixed {
         name: "query result",
         value: RESULT_BYTES_MAX as u64,
@@ -263,6 +264,18 @@ pub(crate) const FIXED: [Fixed; 8] = [
         value: COMPONENT_BYTES_MAX as u64,
         unit: "bytes",
         effect: "CREATE FUNCTION is refused, 54000",
+    },
+    Fixed {
+        name: "refused system calls",
+        value: VIOLATIONS_MAX,
+        unit: "calls",
+        effect: "the function is disabled, 55000",
+    },
+    Fixed {
+        name: "denials of one caller within 10 minutes",
+        value: DENIALS_MAX as u64,
+        unit: "denials",
+        effect: "the function is refused to that caller for 10 minutes, 55000",
     },
 ];
 

@@ -1,6 +1,6 @@
 //! The system calls that a policy can allow, by their names in WASI preview 1.
 //!
-//! Not for what stands behind them (`wasi.rs`). Allowing one is the first lock; the
+//! Not for what stands behind them (`wasi/`). Allowing one is the first lock; the
 //! capability behind it is the second.
 
 use crate::error::{Error, Result, SqlState, nearest};

@@ -98,6 +98,8 @@ pub(crate) enum EventType {
     FunctionChanged = 7,
     /// A security policy was made, changed or dropped: the target.
     PolicyChanged = 8,
+    /// A function made a system call: the target.
+    SyscallAttempt = 9,
 }
 
 /// Names one execution among all that a log ever saw.
@@ -142,7 +144,7 @@ pub(super) struct Body<'a> {
 
 impl EventType {
     /// Every event type.
-    pub(crate) const ALL: [EventType; 8] = [
+    pub(crate) const ALL: [EventType; 9] = [
         EventType::ExecutionStarted,
         EventType::ExecutionCompleted,
         EventType::ExecutionFailed,
@@ -151,6 +153,7 @@ impl EventType {
         EventType::DatabaseOperation,
         EventType::FunctionChanged,
         EventType::PolicyChanged,
+        EventType::SyscallAttempt,
     ];
 
     /// The name in SQL.
@@ -164,7 +167,29 @@ impl EventType {
             EventType::DatabaseOperation => "DatabaseOperation",
             EventType::FunctionChanged => "FunctionChanged",
             EventType::PolicyChanged => "PolicyChanged",
+            EventType::SyscallAttempt => "SyscallAttempt",
         }
+    }
+}
+
+impl Entry {
+    /// A system call as the security model words it; None for any other entry.
+    pub(super) fn text(&self) -> Option<String> {
+        if self.event_type != EventType::SyscallAttempt {
+            return None;
+        }
+        // The model's word for the one that opens files.
+        let syscall = match self.target.as_deref()? {
+            "path_open" => "open",
+            other => other,
+        };
+        let detail: serde_json::Value = serde_json::from_str(self.detail.as_deref()?).ok()?;
+        Some(format!(
+            "[AUDIT] Syscall attempted: {syscall}\nFunction: {}\nAllowed: {}\nAction: {}",
+            self.function_name,
+            self.allowed?,
+            detail.get("action")?.as_str()?
+        ))
     }
 }
 

@@ -20,7 +20,7 @@ const TABLE_NAME: &[u8] = b"audit_log";
 const COLUMNS: &CStr = c"CREATE TABLE audit_log (
     seq INTEGER, timestamp TEXT, execution_id TEXT, function_name TEXT,
     function_version INTEGER, caller TEXT, event_type TEXT, capability TEXT, target TEXT,
-    allowed INTEGER, detail TEXT, prev_hash TEXT, hash TEXT)";
+    allowed INTEGER, detail TEXT, prev_hash TEXT, hash TEXT, text TEXT HIDDEN)";
 const SEQ: c_int = 0;
 const ROWID: c_int = -1;
 
@@ -158,7 +158,8 @@ unsafe impl VTabCursor for Cursor {
             9 => context.set_result(entry.allowed),
             10 => context.set_result(entry.detail.as_deref()),
             11 => context.set_result(hex(entry.prev_hash)),
-            _ => context.set_result(hex(entry.hash)),
+            12 => context.set_result(hex(entry.hash)),
+            _ => context.set_result(entry.text()),
         }
     }
 

@@ -5,8 +5,9 @@ use super::{NewFunction, Policies, Side};
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Authority, Code, ExportPath, Function, Switch};
+use crate::function::{Authority, Code, ExportPath, Function};
 use crate::policy::{OwnLimits, Policy};
+use crate::violations::Switch;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,11 +48,12 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 
-/// What format 2 adds: policies, and when a version was made. A policy's versions stay
-/// when it is dropped.
+/// What format 2 adds: policies, refused system calls, and when a version was made. A
+/// policy's versions stay when it is dropped.
 const SCHEMA_2: &str = "
     ALTER TABLE function ADD COLUMN policy TEXT NOT NULL DEFAULT 'MINIMAL';
     ALTER TABLE function ADD COLUMN own_limits TEXT NOT NULL DEFAULT '{}'; -- JSON
+    ALTER TABLE function ADD COLUMN violations INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE function_version ADD COLUMN created_at INTEGER; -- microseconds since 1970
     ALTER TABLE function_version ADD COLUMN created_by TEXT;
     CREATE TABLE policy(
@@ -281,6 +283,7 @@ struct Stored {
     name: String,
     version: u64,
     enabled: bool,
+    violations: u64,
     policy: String,
     own_limits: String,
     strict: bool,
@@ -293,8 +296,8 @@ struct Stored {
 }
 
 const FUNCTIONS: &str = "
-    SELECT f.name, v.version, f.enabled, f.policy, f.own_limits, v.strict, v.language,
-           v.signature, v.hash, v.entry, v.bytecode, v.bytecode_engine
+    SELECT f.name, v.version, f.enabled, f.violations, f.policy, f.own_limits, v.strict,
+           v.language, v.signature, v.hash, v.entry, v.bytecode, v.bytecode_engine
     FROM function f JOIN function_version v ON v.name = f.name AND v.version = f.version ";
 
 fn stored_functions(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
@@ -310,15 +313,16 @@ impl Stored {
             name: row.get(0)?,
             version: row.get::<_, i64>(1)? as u64,
             enabled: row.get(2)?,
-            policy: row.get(3)?,
-            own_limits: row.get(4)?,
-            strict: row.get(5)?,
-            language: row.get(6)?,
-            signature: row.get(7)?,
-            hash: row.get(8)?,
-            entry: row.get(9)?,
-            bytecode: row.get(10)?,
-            bytecode_engine: row.get(11)?,
+            violations: row.get::<_, i64>(3)? as u64,
+            policy: row.get(4)?,
+            own_limits: row.get(5)?,
+            strict: row.get(6)?,
+            language: row.get(7)?,
+            signature: row.get(8)?,
+            hash: row.get(9)?,
+            entry: row.get(10)?,
+            bytecode: row.get(11)?,
+            bytecode_engine: row.get(12)?,
         })
     }
 
@@ -353,7 +357,7 @@ impl Stored {
             name: self.name,
             version: self.version,
             changed_at,
-            enabled: Switch::new(self.enabled),
+            enabled: Switch::with_violations(self.enabled, self.violations),
             strict: self.strict,
             code,
             limits: own_limits.over(authority.policy.limits),

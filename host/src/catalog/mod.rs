@@ -6,6 +6,7 @@
 
 mod file;
 mod policies;
+mod violations;
 
 pub(crate) use file::{History, Recompile};
 pub(crate) use policies::Policies;
@@ -13,10 +14,11 @@ pub(crate) use policies::Policies;
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState, nearest};
-use crate::function::{Authority, Code, Function, Switch};
+use crate::function::{Authority, Code, Function};
 use crate::limits::Limits;
 use crate::policy::{Entry, OwnLimits, Policy};
 use crate::signature::Signature;
+use crate::violations::Switch;
 use file::{
     delete, insert, load, load_policies, load_version, prepare_file, unreadable, unwritable,
 };
@@ -292,33 +294,6 @@ impl Catalog {
                     .map_err(unwritable)?;
             }
             Ok(())
-        })
-    }
-
-    pub(crate) fn set_enabled(
-        &self,
-        name: &str,
-        enabled: bool,
-        record: impl FnOnce(u64) -> Result<()>,
-    ) -> Result<()> {
-        let mut connection = self.lock()?;
-        let old = self.expect(name)?;
-        let transaction = connection.transaction().map_err(unwritable)?;
-        transaction
-            .execute(
-                "UPDATE function SET enabled = ? WHERE name = ?",
-                params![enabled, name],
-            )
-            .map_err(unwritable)?;
-        record(old.version)?;
-        transaction.commit().map_err(unwritable)?;
-        if !enabled {
-            old.enabled.turn_off();
-        }
-        self.publish_changed(&old, |function| {
-            if enabled != function.enabled.is_on() {
-                function.enabled = Switch::new(enabled);
-            }
         })
     }
 

@@ -313,7 +313,7 @@ impl Execution {
                     grant: None,
                 }])),
                 Forbidden::Statement(what) => {
-                    self.recorder.denied("", &what);
+                    self.deny("", &what);
                     invalid(&format!("a procedure may not run {what}"))
                 }
             },

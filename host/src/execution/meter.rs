@@ -1,8 +1,8 @@
 //! What a call has used, and whether it has reached a limit.
 
 use crate::database::memory::Account;
-use crate::function::Switch;
 use crate::limits::{Exceeded, Limit, Limits};
+use crate::violations::Switch;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

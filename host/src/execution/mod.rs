@@ -12,9 +12,12 @@ use crate::function::{Authority, Function};
 use crate::limits::Exceeded;
 use crate::log::MessageBudget;
 use crate::session::core::SessionCore;
+use crate::violations::{Counted, DENIALS_MAX, DENIALS_WINDOW, VIOLATIONS_MAX};
+use crate::wasi::Timers;
 use meter::{Cost, MemoryMeter, Meter, Stop};
-use record::Recorder;
+use record::{Attempt, Recorder};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The state behind a guest's imports.
 pub(crate) struct Execution {
@@ -35,6 +38,8 @@ pub(crate) struct Execution {
     pub(crate) refusals: Vec<Refusal>,
     /// The last message of a panic.
     pub(crate) panic_message: Option<String>,
+    /// What the guest may wait for.
+    pub(crate) timers: Timers,
 }
 
 /// A permission that was asked for and is missing.
@@ -86,6 +91,7 @@ impl Execution {
             host_bytes: 0,
             refusals: Vec::new(),
             panic_message: None,
+            timers: Timers::default(),
         }
     }
 
@@ -114,7 +120,8 @@ impl Execution {
         self.authority_key
     }
 
-    /// Records refusals, and makes the value that the guest gets.
+    /// Records refusals and counts them against function and caller, and makes the value
+    /// that the guest gets.
     pub(crate) fn refuse(&mut self, refusals: Vec<Refusal>) -> wit::Error {
         let denials = refusals
             .iter()
@@ -124,12 +131,34 @@ impl Execution {
             })
             .collect();
         for refusal in refusals {
-            self.recorder.denied(&refusal.capability, &refusal.target);
+            self.deny(&refusal.capability, &refusal.target);
             if self.refusals.len() < REFUSALS_MAX && !self.refusals.contains(&refusal) {
                 self.refusals.push(refusal);
             }
         }
         wit::Error::Denied(denials)
+    }
+
+    /// Records a denial, and counts it against function and caller. No capability stands
+    /// behind some.
+    pub(crate) fn deny(&mut self, capability: &str, target: &str) {
+        let caller = &self.session.caller;
+        let refused_for = self.function.enabled.denied(caller, Instant::now());
+        self.recorder.denied(capability, target, refused_for);
+    }
+
+    /// Records a system call that did not pass the filter, and counts it against the
+    /// function. None if there was nothing to count it against any more.
+    pub(crate) fn refuse_syscall(
+        &mut self,
+        attempt: Attempt<'_>,
+    ) -> wasmtime::Result<Option<Counted>> {
+        let recorder = &mut self.recorder;
+        let catalog = &self.session.vault.catalog;
+        let counted = catalog.count_violation(&self.function, |counted| {
+            recorder.syscall_refused(attempt, counted)
+        });
+        counted.map_err(|error| self.fault(error))
     }
 
     /// The error for a guest that gave up over a refusal: true only if the host did
@@ -190,7 +219,7 @@ impl Execution {
     pub(crate) fn no_longer_there(&self) -> Error {
         let name = &self.function.name;
         match self.session.vault.catalog.function(name) {
-            Some(_) => disabled(name),
+            Some(function) => disabled(&function),
             None => dropped(name),
         }
     }
@@ -229,13 +258,47 @@ fn together(refusals: &[&Refusal]) -> String {
     phrases.join(", nor ")
 }
 
-/// A function that must not run.
-pub(crate) fn disabled(function: &str) -> Error {
+/// The error of a call that must not begin, if it must not.
+pub(crate) fn refuse_call(function: &Function, caller: &str) -> Result<(), Error> {
+    if !function.enabled.is_on() {
+        return Err(disabled(function));
+    }
+    match function.enabled.refused_for(caller, Instant::now()) {
+        Some(left) => Err(refused_to(caller, function, left)),
+        None => Ok(()),
+    }
+}
+
+fn disabled(function: &Function) -> Error {
+    let name = &function.name;
+    let message = format!("function \"{name}\" is disabled");
+    let error = match function.enabled.violations() {
+        violations @ VIOLATIONS_MAX.. => Error::new(
+            SqlState::DISABLED,
+            format!("{message}: {violations} of its system calls were refused"),
+        )
+        .with_detail("the audit log has them, with event_type 'SyscallAttempt'"),
+        _ => Error::new(SqlState::DISABLED, message),
+    };
+    error.with_hint(enable(name))
+}
+
+fn refused_to(caller: &str, function: &Function, left: Duration) -> Error {
+    let name = &function.name;
+    let (seconds, minutes) = (left.as_secs().max(1), DENIALS_WINDOW.as_secs() / 60);
     Error::new(
         SqlState::DISABLED,
-        format!("function \"{function}\" is disabled"),
+        format!("function \"{name}\" is refused to \"{caller}\" for another {seconds} s"),
     )
-    .with_hint(format!("ALTER FUNCTION {function} SET ENABLED = true;"))
+    .with_detail(format!(
+        "it was denied {DENIALS_MAX} times within {minutes} minutes what it asked for; the audit \
+         log has that, with event_type 'CapabilityCheck'"
+    ))
+    .with_hint(enable(name))
+}
+
+fn enable(function: &str) -> String {
+    format!("ALTER FUNCTION {function} SET ENABLED = true;")
 }
 
 fn dropped(function: &str) -> Error {

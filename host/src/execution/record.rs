@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use crate::execution::meter::Cost;
 use crate::function::Function;
 use crate::limits::Exceeded;
+use crate::violations::{Counted, VIOLATIONS_MAX};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ pub(crate) struct Recorder {
     checks: Vec<Check>,
     reads: Vec<Read>,
     denials: u64,
+    syscalls: Vec<AllowedSyscall>,
+    syscalls_refused: u64,
     has_written: bool,
     /// An effect outside the call, or a denial: the log must be on disk first.
     must_sync: bool,
@@ -29,6 +33,20 @@ pub(crate) struct Recorder {
 struct Check {
     capability: &'static str,
     target: Arc<str>,
+    count: u64,
+}
+
+/// A system call that a guest tries: its name in WASI preview 1, or the function's if it
+/// has none; and the function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) syscall: &'a str,
+    pub(crate) function: &'a str,
+}
+
+/// An allowed system call: recorded at its first use, counted after.
+struct AllowedSyscall {
+    attempt: Attempt<'static>,
     count: u64,
 }
 
@@ -72,6 +90,8 @@ impl Recorder {
             checks: Vec::new(),
             reads: Vec::new(),
             denials: 0,
+            syscalls: Vec::new(),
+            syscalls_refused: 0,
             has_written: false,
             invocations: 0,
         };
@@ -105,21 +125,70 @@ impl Recorder {
         }
     }
 
-    /// A capability was asked for and is missing.
-    pub(crate) fn denied(&mut self, capability: &str, target: &str) {
+    /// A capability was asked for and is missing. `refused_for` is how long the function
+    /// is refused to its caller from now on, if it is.
+    pub(crate) fn denied(&mut self, capability: &str, target: &str, refused_for: Option<Duration>) {
         self.must_sync = true;
         self.denials += 1;
-        if self.denials <= DENIALS_MAX {
+        if self.denials <= DENIALS_MAX || refused_for.is_some() {
             let target = Some(target).filter(|target| !target.is_empty());
             let capability = Some(capability).filter(|capability| !capability.is_empty());
+            let detail = refused_for.map(|time| {
+                let time_s = time.as_secs();
+                json!({"action": "Refused the function to its caller", "for_s": time_s}).to_string()
+            });
             self.push(
                 EventType::CapabilityCheck,
                 capability,
                 target,
                 Some(false),
-                None,
+                detail.as_deref(),
             );
         }
+    }
+
+    /// A system call passed the filter, and has the capability behind it.
+    pub(crate) fn syscall_allowed(&mut self, attempt: Attempt<'static>) {
+        match self.syscalls.iter_mut().find(|s| s.attempt == attempt) {
+            Some(allowed) => allowed.count += 1,
+            None => {
+                self.syscalls.push(AllowedSyscall { attempt, count: 1 });
+                self.syscall(attempt, true, "Allowed, logged", None, None);
+            }
+        }
+    }
+
+    /// A system call passed the filter, and lacks the capability behind it.
+    pub(crate) fn syscall_denied(&mut self, attempt: Attempt<'_>, capability: &str) {
+        self.syscalls_refused += 1;
+        let action = "Blocked, logged, counted as a denied capability";
+        self.syscall(attempt, false, action, Some(capability), None);
+    }
+
+    /// A system call did not pass the filter. What comes of it is written, on disk,
+    /// before it is counted.
+    pub(crate) fn syscall_refused(
+        &mut self,
+        attempt: Attempt<'_>,
+        counted: Option<Counted>,
+    ) -> Result<()> {
+        self.syscalls_refused += 1;
+        let (action, violations) = match counted {
+            Some(counted) => (
+                "Blocked, logged, incremented violation counter",
+                Some(counted.violations),
+            ),
+            None => ("Blocked, logged", None),
+        };
+        self.syscall(attempt, false, action, None, violations);
+        if counted.is_some_and(|counted| counted.disables) {
+            let reason = format!("{VIOLATIONS_MAX} violations");
+            let detail = json!({"action": "SET ENABLED", "enabled": false, "reason": reason});
+            let detail = detail.to_string();
+            self.push(EventType::FunctionChanged, None, None, None, Some(&detail));
+        }
+        self.must_sync = true;
+        self.append()
     }
 
     /// A reading statement ran.
@@ -263,6 +332,13 @@ impl Recorder {
             text.push_str(key);
             text.push_str(number.format(value));
         }
+        if !self.syscalls.is_empty() || self.syscalls_refused > 0 {
+            let allowed: u64 = self.syscalls.iter().map(|syscall| syscall.count).sum();
+            text.push_str(",\"syscalls_allowed\":");
+            text.push_str(number.format(allowed));
+            text.push_str(",\"syscalls_refused\":");
+            text.push_str(number.format(self.syscalls_refused));
+        }
         if let Some(error) = error {
             // The message of a guest is its own words, and may hold anything: the log
             // keeps the code, which is the host's.
@@ -274,6 +350,27 @@ impl Recorder {
         text
     }
 
+    fn syscall(
+        &mut self,
+        Attempt { syscall, function }: Attempt<'_>,
+        allowed: bool,
+        action: &str,
+        capability: Option<&str>,
+        violations: Option<u64>,
+    ) {
+        let mut detail = json!({"syscall": syscall, "function": function, "action": action});
+        if let Some(violations) = violations {
+            detail["violations"] = violations.into();
+        }
+        self.push(
+            EventType::SyscallAttempt,
+            capability,
+            Some(syscall),
+            Some(allowed),
+            Some(&detail.to_string()),
+        );
+    }
+
     fn push(
         &mut self,
         event: EventType,
@@ -282,7 +379,11 @@ impl Recorder {
         allowed: Option<bool>,
         detail: Option<&str>,
     ) {
-        let is_security = allowed == Some(false) || event == EventType::ResourceLimitExceeded;
+        let is_security = allowed == Some(false)
+            || matches!(
+                event,
+                EventType::ResourceLimitExceeded | EventType::FunctionChanged
+            );
         if !is_security && !self.function.policy().audit_logging {
             return;
         }

@@ -24,7 +24,8 @@ pub(super) static VIEWS: [View; 7] = [
         name: "functions",
         declaration: c"CREATE TABLE functions (
             name TEXT, language TEXT, parameters TEXT, returns TEXT, strict INTEGER,
-            version INTEGER, enabled INTEGER, policy TEXT, content_hash TEXT)",
+            version INTEGER, enabled INTEGER, policy TEXT, content_hash TEXT,
+            violations INTEGER)",
         rows: |catalog| each(catalog.functions(), |f| vec![function(f)]),
     },
     View {
@@ -101,6 +102,7 @@ fn function(function: &Function) -> Row {
         Value::Integer(function.enabled.is_on().into()),
         text(&function.policy().name),
         text(hash.to_hex().as_str()),
+        number(function.enabled.violations()),
     ]
 }
 
