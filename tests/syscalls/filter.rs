@@ -404,6 +404,81 @@ fn h20_a_wait_really_waits_and_is_not_charged_as_cpu_time() {
     assert_eq!(first(0, 0), "11");
 }
 
+/// `pile_up(n)` makes timers and gives each away, to a `poll` that it declares to own
+/// them: no handle is ever dropped.
+const PILING_UP: &str = r#"
+(component
+  (import "wasi:io/poll@0.2.0" (instance $poll
+    (export "pollable" (type $p (sub resource)))
+    (export "poll" (func (param "in" (own $p))))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+    (export "pollable" (type $p (eq $pollable)))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+  (core func $subscribe (canon lower (func $clock "subscribe-duration")))
+  (core func $give (canon lower (func $poll "poll")))
+  (core module $m
+    (import "i" "subscribe" (func $subscribe (param i64) (result i32)))
+    (import "i" "give" (func $give (param i32)))
+    (func (export "pile-up") (param $n i64) (result i64)
+      (loop $again
+        (call $give (call $subscribe (i64.const 0)))
+        (local.set $n (i64.sub (local.get $n) (i64.const 1)))
+        (br_if $again (i64.gt_s (local.get $n) (i64.const 0))))
+      (i64.const 1)))
+  (core instance $m (instantiate $m (with "i" (instance
+    (export "subscribe" (func $subscribe)) (export "give" (func $give))))))
+  (func (export "pile-up") (param "n" s64) (result s64) (canon lift (core func $m "pile-up"))))
+"#;
+
+#[test]
+fn h63_a_guest_cannot_pile_up_timers() {
+    let mut session = session();
+    create_waiting(&mut session);
+    create(&mut session, "pile_up", PILING_UP);
+    run(
+        &mut session,
+        "ALTER FUNCTION pile_up SET SECURITY POLICY patient",
+    );
+    assert_eq!(
+        value(&mut session, "SELECT pile_up(1000)"),
+        Value::Integer(1)
+    );
+    let error = refuse(&mut session, "SELECT pile_up(1001)", "38000");
+    assert!(
+        error.message().contains("more than 1000 timers"),
+        "{error:?}"
+    );
+}
+
+/// A guest says of which types its imports are.
+#[test]
+fn h4_an_import_of_the_wrong_type_fails_and_nothing_else() {
+    let mut session = session();
+    let text = Import {
+        ty: "(func (result string))",
+        core: "(param i32)",
+        call: "(call $f (i32.const 16)) (i64.const 0)",
+        ..CLOCK
+    };
+    let status = Import {
+        ty: "(func (param \"status\" string))",
+        core: "(param i32 i32)",
+        call: "(call $f (i32.const 0) (i32.const 3)) (i64.const 0)",
+        ..EXIT
+    };
+    create_calling(&mut session, "text", &text);
+    create_calling(&mut session, "status", &status);
+    run(
+        &mut session,
+        "ALTER FUNCTION text GRANT CAPABILITY TIME_ACCESS",
+    );
+    for name in ["text", "status"] {
+        refuse(&mut session, &format!("SELECT {name}()"), "38000");
+        run(&mut session, "SELECT 1");
+    }
+}
+
 #[test]
 fn h14_a_wait_ends_with_the_wall_time() {
     let mut session = session();

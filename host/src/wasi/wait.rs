@@ -4,8 +4,9 @@
 use super::answers::{READY, handle};
 use super::filter::{self, Pass};
 use super::{Arguments, table};
-use crate::error::Error;
+use crate::error::{Error, SqlState};
 use crate::execution::Execution;
+use crate::limits::HANDLES_MAX;
 use crate::syscall::Syscall;
 use std::time::{Duration, Instant};
 use wasmtime::component::Val;
@@ -21,7 +22,7 @@ const SLICE: Duration = Duration::from_millis(3);
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// The timers of an execution, by their number. There are no more of them than a guest
-/// may have handles.
+/// may have handles: it can lose a handle without dropping it.
 #[derive(Default)]
 pub(crate) struct Timers(Vec<Option<Instant>>);
 
@@ -36,14 +37,16 @@ impl Timers {
         }
     }
 
-    fn add(&mut self, until: Instant) -> u32 {
+    /// The number of a new timer; None if there are too many.
+    fn add(&mut self, until: Instant) -> Option<u32> {
         let free = self.0.iter().position(Option::is_none);
-        let index = free.unwrap_or_else(|| {
-            self.0.push(None);
-            self.0.len() - 1
-        });
-        self.0[index] = Some(until);
-        FIRST + index as u32
+        let index = free.unwrap_or(self.0.len());
+        match self.0.get_mut(index) {
+            Some(timer) => *timer = Some(until),
+            None if index < HANDLES_MAX => self.0.push(Some(until)),
+            None => return None,
+        }
+        Some(FIRST + index as u32)
     }
 
     fn get(&self, number: u32) -> Option<Instant> {
@@ -113,8 +116,18 @@ fn nanoseconds(arguments: &Arguments<'_>) -> u64 {
 
 fn subscribe(store: &mut StoreContextMut<'_, Execution>, ns: u64) -> Result<Option<Val>> {
     let until = Instant::now() + Duration::from_nanos(ns).min(LONGEST);
-    let number = store.data_mut().timers.add(until);
-    handle(store, number)
+    let execution = store.data_mut();
+    match execution.timers.add(until) {
+        Some(number) => handle(store, number),
+        None => Err(execution.fault(too_many(&execution.function.name))),
+    }
+}
+
+fn too_many(function: &str) -> Error {
+    Error::new(
+        SqlState::GUEST_EXCEPTION,
+        format!("function \"{function}\" failed: it has more than {HANDLES_MAX} timers"),
+    )
 }
 
 /// The timers behind these handles; None for what is always ready. Waiting for a timer is
