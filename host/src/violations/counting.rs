@@ -1,5 +1,5 @@
 //! The counters. They know no catalog, no log and no clock, so that a model checker can
-//! run them in every order.
+//! run them in every order: `model.rs`.
 
 use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError};
 use std::collections::{HashMap, VecDeque};

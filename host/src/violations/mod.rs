@@ -4,6 +4,8 @@
 //! Not for what is stored or recorded of it: `catalog/violations.rs` does that.
 
 mod counting;
+#[cfg(test)]
+mod model;
 mod sync;
 #[cfg(test)]
 mod tests;
