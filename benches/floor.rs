@@ -9,8 +9,8 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Linker, Lower,
-    TypedFunc,
+    Component, ComponentExportIndex, ComponentNamedList, ComponentType, InstancePre, Lift, Linker,
+    Lower, TypedFunc,
 };
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
@@ -26,7 +26,7 @@ mod bindings {
     });
 }
 
-pub(crate) use bindings::heliosdb::host::types::Value;
+pub(crate) use bindings::heliosdb::host::types::{Json, Value};
 use bindings::{JavascriptEngine, JavascriptEnginePre};
 
 /// A store's data: no more than its limiter.
@@ -93,6 +93,7 @@ fn config() -> Config {
             false,
         )
         .relaxed_simd_deterministic(true)
+        .cranelift_nan_canonicalization(true)
         .max_wasm_stack(2 << 20)
         .async_stack_size(4 << 20)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
@@ -136,18 +137,21 @@ fn link(engine: &wasmtime::Engine, component: &Component) -> InstancePre<Limiter
         .expect("the component links")
 }
 
-/// The Rust guest.
+/// A Rust guest.
 pub(crate) struct RustFloor {
+    interface: &'static str,
     engine: wasmtime::Engine,
     linked: InstancePre<Limiter>,
     component: Component,
 }
 
 impl RustFloor {
-    pub(crate) fn new() -> RustFloor {
+    /// The functions of the guest's one interface.
+    pub(crate) fn new(package: &str, interface: &'static str) -> RustFloor {
         let engine = wasmtime::Engine::new(&config()).expect("an engine");
-        let component = Component::from_file(&engine, super::guest()).expect("the guest");
+        let component = Component::from_file(&engine, super::guest(package)).expect("the guest");
         RustFloor {
+            interface,
             linked: link(&engine, &component),
             component,
             engine,
@@ -158,7 +162,7 @@ impl RustFloor {
     pub(crate) fn export(&self, name: &str) -> ComponentExportIndex {
         let interface = self
             .component
-            .get_export_index(None, "bench")
+            .get_export_index(None, self.interface)
             .expect("the interface");
         self.component
             .get_export_index(Some(&interface), name)
@@ -194,6 +198,41 @@ impl RustFloor {
         WarmRust {
             func: func.expect("the function"),
             store,
+        }
+    }
+}
+
+/// What the guest `condition` is asked about.
+#[derive(Clone, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Request {
+    user: String,
+    clearance: u8,
+    labels: Vec<String>,
+    #[component(name = "valid-until")]
+    valid_until: Option<Timestamp>,
+    #[component(name = "asked-at")]
+    asked_at: Timestamp,
+}
+
+/// A moment, as the contract has it.
+#[derive(Clone, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Timestamp {
+    microseconds: i64,
+}
+
+impl Request {
+    /// The same as `cases::REQUEST`.
+    pub(crate) fn example() -> Request {
+        Request {
+            user: "ada".to_string(),
+            clearance: 3,
+            labels: vec!["secret".to_string()],
+            valid_until: None,
+            asked_at: Timestamp {
+                microseconds: 1_764_028_800_000_000,
+            },
         }
     }
 }

@@ -229,6 +229,8 @@ fn code_config() -> Config {
         .wasm_features(FEATURES.complement(), false)
         .wasm_features(FEATURES, true)
         .relaxed_simd_deterministic(true)
+        // The bits of a NaN are the processor's choice otherwise, and a guest can see them.
+        .cranelift_nan_canonicalization(true)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
 }
