@@ -14,11 +14,13 @@
 //!   it costs with none. `text` is against what a guest writes, done by bare rusqlite:
 //!   `query_row` with the text and its values; `point` and `js` against the same with
 //!   rusqlite's statement cache. All in one transaction.
+//! - `condition`: a decision, its context read and its entry written, against a fresh
+//!   call by bare wasmtime with the context as it needs it.
 //! - `audit`: the entries of a call without effects, appended, against a write(2) of
 //!   as many bytes.
 
 use crate::audit_log::AuditLog;
-use crate::floor::{self, JavascriptFloor, RustFloor};
+use crate::floor::{self, JavascriptFloor, Request, RustFloor};
 use crate::{ITEMS, amounts, subject};
 use perihelion::{Session, Value};
 use rusqlite::Connection;
@@ -65,6 +67,10 @@ const POINT: &str = "SELECT amount FROM item WHERE id = ?";
 /// A row's call of `add`, which is a word of SQL's as well.
 const ADD: &str = "\"add\"(id, 1)";
 
+/// The context of the decisions.
+const REQUEST: &str =
+    r#"{"user": "ada", "clearance": 3, "labels": ["secret"], "asked_at": "2025-11-25"}"#;
+
 /// The queries of one call where queries are measured.
 const QUERIES: u64 = 1_000;
 
@@ -77,12 +83,13 @@ pub fn cases(directory: &Path) -> Vec<Case> {
     cases.extend(warm_rust(&session, &native));
     cases.extend(warm_javascript(&session, &native));
     cases.extend(query(&session, &native));
+    cases.extend(condition(&session));
     cases.push(audit(directory));
     cases
 }
 
 fn fresh_rust(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
-    let floor = Rc::new(RustFloor::new());
+    let floor = Rc::new(RustFloor::new("bench-guest", "bench"));
     let [nop, add] = ["nop", "add"].map(|name| floor.export(name));
     let [first, second, third] = [&floor, &floor, &floor].map(Rc::clone);
     let (point, connection) = (nop, Rc::clone(native));
@@ -167,7 +174,7 @@ fn fresh_javascript(session: &Shared<Session>, native: &Shared<Connection>) -> V
 }
 
 fn warm_rust(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
-    let floor = RustFloor::new();
+    let floor = RustFloor::new("bench-guest", "bench");
     let mut nop = floor.warm::<(), ()>(&floor.export("nop"));
     let mut add = floor.warm::<(i64, i64), (i64,)>(&floor.export("add"));
     vec![
@@ -263,6 +270,42 @@ fn query(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
             sum_of_points,
             Bound::AtMost(Duration::from_micros(10)),
         ),
+    ]
+}
+
+fn condition(session: &Shared<Session>) -> Vec<Case> {
+    let decide = |name: &'static str| {
+        let session = Rc::clone(session);
+        timed(move || subject::check(&mut session.borrow_mut(), name, REQUEST))
+    };
+    let rust = RustFloor::new("condition-guest", "check");
+    let may_read = rust.export("may-read");
+    let javascript = JavascriptFloor::new();
+    let source = "function f(r) { return r.user !== '' && r.clearance >= (r.labels.includes('secret') ? 3 : 1); }";
+    let bytecode = javascript.compile("f", source);
+    vec![
+        Case {
+            name: "condition/rust",
+            perihelion: decide("may_read"),
+            floor: timed(move || {
+                let request = (Request::example(),);
+                assert_eq!(rust.fresh::<_, (bool,)>(&may_read, request), (true,));
+            }),
+            bound: Bound::Above(Duration::from_micros(10)),
+            batch: 50,
+        },
+        Case {
+            name: "condition/js",
+            perihelion: decide("js_may_read"),
+            floor: timed(move || {
+                let text = REQUEST.to_string();
+                let argument = floor::Value::Json(floor::Json { text });
+                let answer = javascript.fresh(&bytecode, &[argument]);
+                assert!(matches!(answer, floor::Value::Boolean(true)));
+            }),
+            bound: Bound::Ratio(1.5),
+            batch: 20,
+        },
     ]
 }
 

@@ -58,16 +58,17 @@ pub(crate) fn cache_directory() -> PathBuf {
     root().join("target/bench-cache")
 }
 
-/// The guest of `guests/rust/bench`, built by plain cargo.
-pub(crate) fn guest() -> PathBuf {
+/// A guest of `guests/rust`, built by plain cargo.
+pub(crate) fn guest(package: &str) -> PathBuf {
     let target = root().join("target/guests");
     let status = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "-p", "bench-guest"])
+        .args(["build", "--quiet", "--release", "-p", package])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
         .arg(&target)
         .current_dir(root().join("guests/rust"))
         .status()
         .expect("cargo runs");
     assert!(status.success(), "the guest does not build");
-    target.join("wasm32-unknown-unknown/release/bench_guest.wasm")
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    target.join("wasm32-unknown-unknown/release").join(file)
 }

@@ -22,6 +22,12 @@ const FUNCTIONS: &str = "
             return sum;
         }
     $$;
+    CREATE CONDITION js_may_read(request JSON) LANGUAGE javascript AS $$
+        function js_may_read(request) {
+            const needed = request.labels.includes('secret') ? 3 : 1;
+            return request.user !== '' && request.clearance >= needed;
+        }
+    $$;
     ALTER FUNCTION js_points GRANT CAPABILITY DATABASE_READ('item');
     ALTER FUNCTION points GRANT CAPABILITY DATABASE_READ('item');";
 
@@ -35,7 +41,7 @@ pub(crate) fn session(directory: &Path) -> Session {
     let mut session = vault.expect("a vault").session().expect("a session");
     run(&mut session, super::SCHEMA);
     run(&mut session, super::FILL);
-    let guest = super::guest();
+    let guest = super::guest("bench-guest");
     for name in ["nop", "add", "points"] {
         let create = format!(
             "CREATE FUNCTION {name} LANGUAGE wasm AS '{}'",
@@ -44,6 +50,12 @@ pub(crate) fn session(directory: &Path) -> Session {
         run(&mut session, &create);
     }
     run(&mut session, FUNCTIONS);
+    let condition = super::guest("condition-guest");
+    let create = format!(
+        "CREATE CONDITION may_read LANGUAGE wasm AS '{}'",
+        condition.display()
+    );
+    run(&mut session, &create);
     session
 }
 
@@ -58,6 +70,12 @@ pub(crate) fn call(session: &mut Session, function: &str, arguments: &[Value]) -
     session
         .call(function, arguments)
         .expect("the call succeeds")
+}
+
+/// Asks a condition, which must allow.
+pub(crate) fn check(session: &mut Session, condition: &str, context: &str) {
+    let decision = session.check(condition, context).expect("it is recorded");
+    assert!(decision.is_allowed());
 }
 
 /// The single whole number of a query.

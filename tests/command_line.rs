@@ -12,7 +12,7 @@ fn workspace() -> &'static Path {
         .expect("the workspace")
 }
 
-fn perihelion() -> Command {
+pub(crate) fn perihelion() -> Command {
     let mut command = Command::new(binary());
     command
         .env("PERIHELION_CACHE", workspace().join("target/test-cache"))

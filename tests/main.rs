@@ -6,6 +6,7 @@ mod capabilities;
 mod cargo_component;
 mod command_line;
 mod compiled_code;
+mod conditions;
 mod database;
 mod documents;
 mod explain;

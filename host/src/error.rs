@@ -79,6 +79,8 @@ impl SqlState {
     pub const UNDEFINED_TABLE: SqlState = SqlState("42P01");
     /// A column that does not exist.
     pub const UNDEFINED_COLUMN: SqlState = SqlState("42703");
+    /// The statement is for functions of another kind.
+    pub const WRONG_OBJECT: SqlState = SqlState("42809");
     /// A type that does not exist, or a value of the wrong one.
     pub const WRONG_TYPE: SqlState = SqlState("42804");
     /// Memory, rows or bytes beyond a limit.

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) name: String,
+    pub(crate) kind: Kind,
     /// Counts the function's own versions: 1, 2, 3 …
     pub(crate) version: u64,
     /// The catalog's version when this function last changed in any way.
@@ -40,6 +41,16 @@ impl Clone for Linking {
     fn clone(&self) -> Linking {
         Linking::default()
     }
+}
+
+/// What a function is for. Its name means one function, whatever its kind, and its kind
+/// never changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Does what it is granted.
+    Procedure,
+    /// Says yes or no from its argument alone: it can be granted nothing.
+    Condition,
 }
 
 /// What runs.
@@ -73,6 +84,39 @@ pub(crate) struct Authority {
     capabilities: CapabilitySet,
 }
 
+impl Kind {
+    const ALL: [Kind; 2] = [Kind::Procedure, Kind::Condition];
+
+    /// As the catalog and its views have it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Procedure => "procedure",
+            Kind::Condition => "condition",
+        }
+    }
+
+    /// Reads what `as_str` wrote.
+    pub(crate) fn parse(text: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// The word for it in statements and errors.
+    pub(crate) const fn noun(self) -> &'static str {
+        match self {
+            Kind::Procedure => "function",
+            Kind::Condition => "condition",
+        }
+    }
+
+    /// What holds for its executions, given what its policy says.
+    pub(crate) fn limits(self, of_policy: Limits) -> Limits {
+        match self {
+            Kind::Procedure => of_policy,
+            Kind::Condition => Limits::CONDITION,
+        }
+    }
+}
+
 impl Function {
     pub(crate) fn policy(&self) -> &Arc<Policy> {
         &self.authority.policy
@@ -80,9 +124,10 @@ impl Function {
 
     /// Whose value of a limit holds, for people: `policy "DEFAULT"`.
     pub(crate) fn origin(&self, setting: &Setting) -> String {
-        match self.own_limits.contains(setting) {
-            true => format!("function \"{}\"", self.name),
-            false => format!("policy \"{}\"", self.policy().name),
+        match (self.kind, self.own_limits.contains(setting)) {
+            (Kind::Condition, _) => "every condition".to_string(),
+            (_, true) => format!("function \"{}\"", self.name),
+            (_, false) => format!("policy \"{}\"", self.policy().name),
         }
     }
 

@@ -314,7 +314,7 @@ impl Running {
         let source = source
             .as_deref()
             .and_then(|bytes| std::str::from_utf8(bytes).ok());
-        javascript::uncaught(&self.function.name, source, exception)
+        javascript::uncaught(&self.function, source, exception)
     }
 
     /// Sorts out how a drive ended: with an output, over a limit, or by a trap.

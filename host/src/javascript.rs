@@ -7,6 +7,7 @@ use crate::drive::{Stopped, drive};
 use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{MemoryMeter, Meter, Stop};
+use crate::function::Function;
 use crate::limits::{self, Limits};
 use crate::violations::Switch;
 use std::sync::{Arc, OnceLock};
@@ -147,12 +148,13 @@ fn syntax_error(function: &str, source: &str, exception: &Exception) -> Error {
 }
 
 /// The error for an exception that nothing in the guest caught.
-pub(crate) fn uncaught(function: &str, source: Option<&str>, exception: &Exception) -> Error {
+pub(crate) fn uncaught(function: &Function, source: Option<&str>, exception: &Exception) -> Error {
+    let (noun, name) = (function.kind.noun(), &function.name);
     let error = Error::new(
         SqlState::GUEST_EXCEPTION,
-        format!("function \"{function}\" failed: {}", headline(exception)),
+        format!("{noun} \"{name}\" failed: {}", headline(exception)),
     );
-    match source.and_then(|source| context(function, source, &exception.stack)) {
+    match source.and_then(|source| context(name, source, &exception.stack)) {
         Some(context) => error.with_context(context),
         None => error,
     }

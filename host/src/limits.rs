@@ -96,6 +96,18 @@ impl Limits {
         stack_bytes: STACK_CLASSES_BYTES[2],
     };
 
+    /// Of every condition: it answers from its argument alone, thousands of times a
+    /// second, so what needs more than this is no condition. The instructions end a
+    /// loop long before the clocks do, which depend on the machine: these are for work
+    /// that instructions do not measure.
+    pub(crate) const CONDITION: Limits = Limits {
+        memory_bytes: 16 << 20,
+        cpu_time_ms: 250,
+        wall_time_ms: 1_000,
+        instructions: 100_000_000,
+        stack_bytes: STACK_CLASSES_BYTES[0],
+    };
+
     /// What compiling one JavaScript source may use.
     pub(crate) const COMPILATION: Limits = Limits {
         memory_bytes: 64 << 20,
@@ -200,6 +212,9 @@ pub(crate) const LOG_MESSAGES_MAX: u64 = 100;
 /// The longest message of a guest that is kept.
 pub(crate) const LOG_MESSAGE_BYTES_MAX: usize = 8 << 10;
 
+/// The largest context of a condition, and what the host copies out of one.
+pub(crate) const CONTEXT_BYTES_MAX: usize = 1 << 20;
+
 /// The largest JavaScript source.
 pub(crate) const SOURCE_BYTES_MAX: usize = 4 << 20;
 
@@ -216,7 +231,7 @@ pub(crate) struct Fixed {
 }
 
 /// Every limit that no policy chooses.
-pub(crate) const FIXED: [Fixed; 10] = [
+pub(crate) const FIXED: [Fixed; 11] = [
     Fixed {
         name: "query result",
         value: RESULT_BYTES_MAX as u64,
@@ -252,6 +267,12 @@ pub(crate) const FIXED: [Fixed; 10] = [
         value: LOG_MESSAGE_BYTES_MAX as u64,
         unit: "bytes",
         effect: "the rest is cut off",
+    },
+    Fixed {
+        name: "condition context",
+        value: CONTEXT_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "the condition denies",
     },
     Fixed {
         name: "source",

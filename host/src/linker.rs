@@ -7,6 +7,7 @@
 use crate::bindings::JavascriptEnginePre;
 use crate::bindings::heliosdb::host::{database_read, database_write, log, time, types};
 use crate::capability::Capability;
+use crate::condition::{Bounds, NotPure};
 use crate::engine::{ContentHash, Engine};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::Execution;
@@ -14,7 +15,10 @@ use crate::function::{CapabilitySet, ExportPath};
 use crate::wasi;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use wasmtime::component::{Component, ComponentExportIndex, HasData, InstancePre, Linker};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{
+    Component, ComponentExportIndex, HasData, InstancePre, Linker, LinkerInstance,
+};
 
 /// The view of an execution through an interface that is not granted.
 pub(crate) struct NotGranted<'e>(pub(crate) &'e mut Execution);
@@ -31,6 +35,13 @@ struct Refusing;
 
 impl HasData for Refusing {
     type Data<'e> = NotGranted<'e>;
+}
+
+/// Names the data behind a condition: it holds nothing that a guest could reach.
+struct Pure;
+
+impl HasData for Pure {
+    type Data<'e> = &'e mut Bounds;
 }
 
 impl types::Host for Execution {}
@@ -106,11 +117,54 @@ impl Ready {
     }
 }
 
+/// A component of a condition: types are linked and nothing else, so that one with any
+/// other import does not fit.
+pub(crate) fn link_pure(engine: &Engine, component: &Component) -> Result<InstancePre<Bounds>> {
+    let mut linker = Linker::new(engine.wasmtime());
+    types::add_to_linker::<_, Pure>(&mut linker, |bounds| bounds).map_err(Error::internal)?;
+    instantiate_pre(&linker, component)
+}
+
+/// The engine that JavaScript conditions share: each of its imports ends the call, and
+/// no guest can catch that.
+pub(crate) fn link_trapping(engine: &Engine, component: &Component) -> Result<InstancePre<Bounds>> {
+    let mut linker = Linker::new(engine.wasmtime());
+    let component_type = component.component_type();
+    for (interface, import) in component_type.imports(engine.wasmtime()) {
+        let ComponentItem::ComponentInstance(instance) = import.ty else {
+            continue;
+        };
+        let mut link = linker.instance(interface).map_err(Error::internal)?;
+        for (name, export) in instance.exports(engine.wasmtime()) {
+            if matches!(export.ty, ComponentItem::ComponentFunc(_)) {
+                add_trap(&mut link, interface, name).map_err(Error::internal)?;
+            }
+        }
+    }
+    instantiate_pre(&linker, component)
+}
+
+fn add_trap(
+    link: &mut LinkerInstance<'_, Bounds>,
+    interface: &str,
+    name: &str,
+) -> wasmtime::Result<()> {
+    let unversioned = interface.split('@').next().unwrap_or(interface);
+    let import = format!("{unversioned}.{name}");
+    link.func_new(name, move |_, _, _, _| {
+        Err(wasmtime::Error::new(NotPure(import.clone())))
+    })
+}
+
 fn link(component: &Component, capabilities: CapabilitySet) -> Result<InstancePre<Execution>> {
     let mut linker = Linker::new(component.engine());
     add_host(&mut linker, capabilities)
         .and_then(|()| wasi::add_to_linker(&mut linker, component))
         .map_err(Error::internal)?;
+    instantiate_pre(&linker, component)
+}
+
+fn instantiate_pre<T>(linker: &Linker<T>, component: &Component) -> Result<InstancePre<T>> {
     linker.instantiate_pre(component).map_err(|error| {
         Error::new(
             SqlState::INVALID_VALUE,

@@ -2,6 +2,7 @@
 //! process. Several runtimes can live side by side; nothing is global but SQLite itself.
 
 use crate::admission::Admission;
+use crate::condition::Conditions;
 use crate::database::memory;
 use crate::engine::{CALLS_MAX, CompileLimits, Engine, Options};
 use crate::error::Result;
@@ -24,6 +25,7 @@ pub(crate) struct RuntimeCore {
     pub(crate) javascript: JavaScript,
     pub(crate) linked: Linked,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) conditions: Conditions,
 }
 
 impl RuntimeCore {
@@ -97,6 +99,7 @@ impl Builder {
             javascript: JavaScript::new(),
             linked: Linked::default(),
             admission: Admission::new(CALLS_MAX),
+            conditions: Conditions::default(),
         })))
     }
 }

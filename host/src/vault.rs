@@ -142,7 +142,7 @@ impl VaultCore {
             engine,
             javascript,
             linked,
-            admission: _,
+            ..
         } = &*self.runtime;
         let hash = match &function.code {
             Code::JavaScript { .. } => javascript.hash(),

@@ -100,6 +100,8 @@ pub(crate) enum EventType {
     PolicyChanged = 8,
     /// A function made a system call: the target.
     SyscallAttempt = 9,
+    /// A condition answered: allowed says what.
+    Decision = 10,
 }
 
 /// Names one execution among all that a log ever saw.
@@ -144,7 +146,7 @@ pub(super) struct Body<'a> {
 
 impl EventType {
     /// Every event type.
-    pub(crate) const ALL: [EventType; 9] = [
+    pub(crate) const ALL: [EventType; 10] = [
         EventType::ExecutionStarted,
         EventType::ExecutionCompleted,
         EventType::ExecutionFailed,
@@ -154,6 +156,7 @@ impl EventType {
         EventType::FunctionChanged,
         EventType::PolicyChanged,
         EventType::SyscallAttempt,
+        EventType::Decision,
     ];
 
     /// The name in SQL.
@@ -168,6 +171,7 @@ impl EventType {
             EventType::FunctionChanged => "FunctionChanged",
             EventType::PolicyChanged => "PolicyChanged",
             EventType::SyscallAttempt => "SyscallAttempt",
+            EventType::Decision => "Decision",
         }
     }
 }

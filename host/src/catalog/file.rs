@@ -5,7 +5,7 @@ use super::{NewFunction, Policies, Side};
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Authority, Code, ExportPath, Function};
+use crate::function::{Authority, Code, ExportPath, Function, Kind};
 use crate::policy::{OwnLimits, Policy};
 use crate::violations::Switch;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -54,6 +54,7 @@ const SCHEMA_2: &str = "
     ALTER TABLE function ADD COLUMN policy TEXT NOT NULL DEFAULT 'MINIMAL';
     ALTER TABLE function ADD COLUMN own_limits TEXT NOT NULL DEFAULT '{}'; -- JSON
     ALTER TABLE function ADD COLUMN violations INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE function ADD COLUMN kind TEXT NOT NULL DEFAULT 'procedure';
     ALTER TABLE function_version ADD COLUMN created_at INTEGER; -- microseconds since 1970
     ALTER TABLE function_version ADD COLUMN created_by TEXT;
     CREATE TABLE policy(
@@ -281,6 +282,7 @@ fn damaged(function: &str) -> Error {
 /// A row of a version of a function, as it is stored.
 struct Stored {
     name: String,
+    kind: String,
     version: u64,
     enabled: bool,
     violations: u64,
@@ -297,7 +299,7 @@ struct Stored {
 
 const FUNCTIONS: &str = "
     SELECT f.name, v.version, f.enabled, f.violations, f.policy, f.own_limits, v.strict,
-           v.language, v.signature, v.hash, v.entry, v.bytecode, v.bytecode_engine
+           v.language, v.signature, v.hash, v.entry, v.bytecode, v.bytecode_engine, f.kind
     FROM function f JOIN function_version v ON v.name = f.name AND v.version = f.version ";
 
 fn stored_functions(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
@@ -323,6 +325,7 @@ impl Stored {
             entry: row.get(10)?,
             bytecode: row.get(11)?,
             bytecode_engine: row.get(12)?,
+            kind: row.get(13)?,
         })
     }
 
@@ -349,18 +352,20 @@ impl Stored {
                 export: self.export_path()?,
             },
         };
+        let kind = Kind::parse(&self.kind).ok_or_else(|| damaged(&self.name))?;
         let own_limits =
             OwnLimits::from_json(&self.own_limits).ok_or_else(|| damaged(&self.name))?;
         Ok(Function {
             signature: serde_json::from_str(&self.signature)
                 .map_err(|error| damaged(&self.name).with_cause(error))?,
             name: self.name,
+            kind,
             version: self.version,
             changed_at,
             enabled: Switch::with_violations(self.enabled, self.violations),
             strict: self.strict,
             code,
-            limits: own_limits.over(authority.policy.limits),
+            limits: kind.limits(own_limits.over(authority.policy.limits)),
             own_limits,
             authority: Arc::new(authority),
             linked: Default::default(),
@@ -444,9 +449,9 @@ pub(super) fn insert(
         params![&hash[..], &new.content[..]],
     )?;
     transaction.execute(
-        "INSERT INTO function(name, version, enabled) VALUES (?, ?, 1)
+        "INSERT INTO function(name, version, enabled, kind) VALUES (?, ?, 1, ?)
          ON CONFLICT(name) DO UPDATE SET version = excluded.version",
-        params![new.name, version],
+        params![new.name, version, new.kind.as_str()],
     )?;
     transaction.execute(
         &format!("INSERT INTO function_version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {NOW_US}, ?)"),
@@ -517,6 +522,7 @@ mod tests {
         let recompile = |_: &str, _: &[String], _: &str| unreachable!();
         let functions = load(&connection, &Policies::default(), &[0; 32], &recompile).unwrap();
         assert_eq!(functions[0].policy().name, "MINIMAL");
+        assert_eq!(functions[0].kind, Kind::Procedure);
         assert!(functions[0].enabled.is_on());
         prepare_file(&mut connection).unwrap();
     }

@@ -14,7 +14,7 @@ pub(crate) use policies::Policies;
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState, nearest};
-use crate::function::{Authority, Code, Function};
+use crate::function::{Authority, Code, Function, Kind};
 use crate::limits::Limits;
 use crate::policy::{Entry, OwnLimits, Policy};
 use crate::signature::Signature;
@@ -50,6 +50,7 @@ struct Functions {
 /// A function to be created.
 pub(crate) struct NewFunction {
     pub(crate) name: String,
+    pub(crate) kind: Kind,
     pub(crate) strict: bool,
     pub(crate) signature: Signature,
     pub(crate) code: Code,
@@ -134,6 +135,16 @@ impl Catalog {
         })
     }
 
+    /// The function, which must be of this kind: the other kind has statements of its
+    /// own. The verb is that of the statement, for the hint.
+    pub(crate) fn expect_kind(&self, name: &str, kind: Kind, verb: &str) -> Result<Arc<Function>> {
+        let function = self.expect(name)?;
+        match function.kind == kind {
+            true => Ok(function),
+            false => Err(of_another_kind(&function, verb)),
+        }
+    }
+
     /// Every function, by name.
     pub(crate) fn functions(&self) -> Vec<Arc<Function>> {
         let Ok(functions) = self.functions.read() else {
@@ -187,12 +198,10 @@ impl Catalog {
     ) -> Result<()> {
         let mut connection = self.lock()?;
         let old = self.function(&new.name);
-        if old.is_some() && !or_replace {
-            return Err(Error::new(
-                SqlState::DUPLICATE_FUNCTION,
-                format!("function \"{}\" already exists", new.name),
-            )
-            .with_hint("CREATE OR REPLACE FUNCTION replaces it and keeps its grants"));
+        match &old {
+            Some(old) if old.kind != new.kind => return Err(of_another_kind(old, "CREATE")),
+            Some(old) if !or_replace => return Err(exists_already(old)),
+            _ => {}
         }
         let transaction = connection.transaction().map_err(unwritable)?;
         let version = insert(&transaction, &new, engine, caller).map_err(unwritable)?;
@@ -217,7 +226,10 @@ impl Catalog {
                     .as_ref()
                     .map(|old| old.own_limits.clone())
                     .unwrap_or_default(),
-                limits: old.as_ref().map_or(Limits::DEFAULT, |old| old.limits),
+                limits: old
+                    .as_ref()
+                    .map_or_else(|| new.kind.limits(Limits::DEFAULT), |old| old.limits),
+                kind: new.kind,
                 linked: Default::default(),
                 name: new.name.clone(),
             })
@@ -450,6 +462,34 @@ impl Authority {
 
 fn pattern(grant: &Grant) -> String {
     grant.pattern().map(ToString::to_string).unwrap_or_default()
+}
+
+fn exists_already(old: &Function) -> Error {
+    let message = format!("{} \"{}\" already exists", old.kind.noun(), old.name);
+    Error::new(SqlState::DUPLICATE_FUNCTION, message).with_hint(match old.kind {
+        Kind::Procedure => "CREATE OR REPLACE FUNCTION replaces it and keeps its grants",
+        Kind::Condition => "CREATE OR REPLACE CONDITION replaces it",
+    })
+}
+
+fn of_another_kind(function: &Function, verb: &str) -> Error {
+    let (name, noun) = (&function.name, function.kind.noun());
+    let other = match function.kind {
+        Kind::Procedure => Kind::Condition,
+        Kind::Condition => Kind::Procedure,
+    };
+    Error::new(
+        SqlState::WRONG_OBJECT,
+        format!("\"{name}\" is a {noun} and not a {}", other.noun()),
+    )
+    .with_detail("a name means one function, and its kind never changes")
+    .with_hint(match verb {
+        "CREATE" => "take another name".to_string(),
+        _ => format!(
+            "the statement is {verb} {} {name} …",
+            noun.to_ascii_uppercase()
+        ),
+    })
 }
 
 fn no_such_policy(name: &str, names: &[String]) -> Error {

@@ -103,7 +103,7 @@ fn integer(n: i64, ty: &WitType) -> Result<Val> {
 
 /// JSON to a WIT value: objects are records, null is none, a variant is an object
 /// with one member or, if it carries nothing, its name.
-fn from_json(json: &Json, ty: &WitType) -> Result<Val> {
+pub(crate) fn from_json(json: &Json, ty: &WitType) -> Result<Val> {
     Ok(match (ty, json) {
         (WitType::Option(_), Json::Null) => Val::Option(None),
         (WitType::Option(inner), json) => Val::Option(Some(Box::new(from_json(json, inner)?))),
@@ -162,9 +162,12 @@ fn from_json(json: &Json, ty: &WitType) -> Result<Val> {
                 fields
                     .iter()
                     .map(|(name, ty)| {
-                        let member = members.get(&json_name(name)).unwrap_or(&Json::Null);
-                        let val = from_json(member, ty)
-                            .map_err(|e| e.with_detail(format!("in member \"{name}\"")))?;
+                        let member = json_name(name);
+                        let val = match members.get(&member) {
+                            Some(json) => from_json(json, ty).map_err(|e| within(&member, e))?,
+                            None if matches!(ty, WitType::Option(_)) => Val::Option(None),
+                            None => return Err(mismatch(&format!("no member \"{member}\""))),
+                        };
                         Ok((name.clone(), val))
                     })
                     .collect::<Result<_>>()?,
@@ -173,6 +176,19 @@ fn from_json(json: &Json, ty: &WitType) -> Result<Val> {
         (WitType::Variant(cases), json) => variant(json, cases)?,
         _ => return Err(mismatch("JSON of another shape")),
     })
+}
+
+/// The error of a member, with the path to it: `in member "user.age"`.
+fn within(member: &str, error: Error) -> Error {
+    let inner = error.detail().and_then(|detail| {
+        let path = detail.strip_prefix("in member \"")?;
+        path.strip_suffix('"')
+    });
+    let detail = match inner {
+        Some(inner) => format!("in member \"{member}.{inner}\""),
+        None => format!("in member \"{member}\""),
+    };
+    error.with_detail(detail)
 }
 
 fn variant(json: &Json, cases: &[(String, Option<WitType>)]) -> Result<Val> {

@@ -112,6 +112,14 @@ impl Inspection {
             .collect()
     }
 
+    /// Imports that reach something, which a condition may not have.
+    pub(crate) fn impure_imports(&self) -> Vec<&str> {
+        let imports = self.imports.iter().map(String::as_str);
+        imports
+            .filter(|import| host_interface(import) != Some("types"))
+            .collect()
+    }
+
     /// The export that a SQL function of this name calls.
     pub(crate) fn export(&self, sql: &str) -> Result<(&ExportPath, &Signature)> {
         let matches: Vec<&Export> = self

@@ -3,9 +3,10 @@
 
 use super::explain::Reports;
 use crate::admission::Place;
+use crate::condition::{self, Decision};
 use crate::database::backend::Database;
 use crate::error::{Error, Result, SqlState};
-use crate::function::Function;
+use crate::function::{Function, Kind};
 use crate::instance::Running;
 use crate::session::Notice;
 use crate::types::Value;
@@ -68,6 +69,9 @@ impl SessionCore {
             Some(running) => Arc::clone(running.function()),
             None => self.vault.catalog.expect(name)?,
         };
+        if function.kind == Kind::Condition {
+            return self.decide(&function, &arguments);
+        }
         let arguments = match coerce_arguments(&function, arguments) {
             Ok(arguments) => arguments,
             Err(error) => {
@@ -109,6 +113,26 @@ impl SessionCore {
         let patience = function.limits.wall_time();
         let place = admission.enter(&self.vault.share, &self.places, patience);
         place.ok_or_else(|| no_place(function, admission.places()))
+    }
+
+    /// Asks a condition. It has an instance and an entry of its own for each row: what
+    /// it says of one must not depend on another.
+    pub(super) fn decide(&self, function: &Function, arguments: &[Value]) -> Result<Value> {
+        check_count(function, arguments)?;
+        let context = arguments.first().unwrap_or(&Value::Null);
+        let decision = self.answer(function, context)?;
+        Ok(Value::Boolean(decision.is_allowed()))
+    }
+
+    /// A condition's answer. Without a free place it is a denial like any other.
+    pub(super) fn answer(&self, function: &Function, context: &Value) -> Result<Decision> {
+        let place = self.enter(function);
+        condition::decide(&self.vault, &self.caller, function, context, place)
+    }
+
+    pub(super) fn is_condition(&self, name: &str) -> bool {
+        let function = self.vault.catalog.function(name);
+        function.is_some_and(|function| function.kind == Kind::Condition)
     }
 
     /// Appends what the statement's executions recorded: its commit follows.
@@ -174,22 +198,10 @@ fn no_nested_place(function: &Function) -> Error {
 
 /// Values of the parameters' types, checked before the guest runs.
 pub(crate) fn coerce_arguments(function: &Function, arguments: Vec<Value>) -> Result<Vec<Value>> {
-    let parameters = &function.signature.parameters;
-    if arguments.len() != parameters.len() {
-        return Err(Error::new(
-            SqlState::UNDEFINED_FUNCTION,
-            format!(
-                "function \"{}\" takes {} arguments, and {} were given",
-                function.name,
-                parameters.len(),
-                arguments.len()
-            ),
-        )
-        .with_hint(format!("{}{}", function.name, function.signature)));
-    }
+    check_count(function, &arguments)?;
     arguments
         .into_iter()
-        .zip(parameters)
+        .zip(&function.signature.parameters)
         .map(|(value, parameter)| {
             value.coerce(parameter.sql_type).map_err(|error| {
                 error.with_detail(format!(
@@ -199,4 +211,22 @@ pub(crate) fn coerce_arguments(function: &Function, arguments: Vec<Value>) -> Re
             })
         })
         .collect()
+}
+
+fn check_count(function: &Function, arguments: &[Value]) -> Result<()> {
+    let parameters = &function.signature.parameters;
+    if arguments.len() != parameters.len() {
+        return Err(Error::new(
+            crate::error::SqlState::UNDEFINED_FUNCTION,
+            format!(
+                "{} \"{}\" takes {} arguments, and {} were given",
+                function.kind.noun(),
+                function.name,
+                parameters.len(),
+                arguments.len()
+            ),
+        )
+        .with_hint(format!("{}{}", function.name, function.signature)));
+    }
+    Ok(())
 }

@@ -51,7 +51,7 @@ fn invoke(
     context: &Context<'_>,
 ) -> rusqlite::Result<rusqlite::types::Value> {
     let arguments = (0..context.len())
-        .map(|index| argument(context.get_raw(index)))
+        .map(|index| argument(core, function, context.get_raw(index)))
         .collect::<rusqlite::Result<_>>()?;
     let value = core
         .invoke(function, arguments)
@@ -64,16 +64,17 @@ fn invoke(
     Ok(value.into_sqlite(declared.unwrap_or(crate::types::SqlType::Text)))
 }
 
-fn argument(value: ValueRef<'_>) -> rusqlite::Result<Value> {
+fn argument(core: &SessionCore, function: &str, value: ValueRef<'_>) -> rusqlite::Result<Value> {
     Ok(match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(n) => Value::Integer(n),
         ValueRef::Real(x) => Value::Real(x),
-        ValueRef::Text(text) => Value::Text(
-            std::str::from_utf8(text)
-                .map_err(|_| user_error("an argument is text that is not UTF-8"))?
-                .to_string(),
-        ),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Value::Text(text.to_string()),
+            // A condition answers whatever it is given: this is no context.
+            Err(_) if core.is_condition(function) => Value::Blob(text.to_vec()),
+            Err(_) => return Err(user_error("an argument is text that is not UTF-8")),
+        },
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
     })
 }

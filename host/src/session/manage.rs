@@ -1,6 +1,7 @@
 //! The statements that change the catalog: each commits by itself, and is recorded
 //! before it takes effect.
 
+use super::conditions::refuse_for_condition;
 use super::{Notice, Outcome, Session, Severity};
 use crate::audit::{Batch, Durability, EventType, Record};
 use crate::capability::{Capability, Grant};
@@ -8,7 +9,7 @@ use crate::catalog::{NewFunction, Side};
 use crate::component;
 use crate::engine::{ContentHash, Origin};
 use crate::error::{Error, Result, SqlState};
-use crate::function::Code;
+use crate::function::{Code, Kind};
 use crate::limits;
 use crate::linker::Linked;
 use crate::policy::OwnLimits;
@@ -23,12 +24,10 @@ use std::sync::Arc;
 
 impl Session {
     pub(super) fn create_function(&mut self, create: CreateFunction) -> Result<Outcome> {
-        self.refuse_in_transaction("CREATE FUNCTION")?;
+        let command = format!("CREATE {}", create.kind.noun().to_ascii_uppercase());
+        self.refuse_in_transaction(&command)?;
         self.refuse_taken_name(&create.name.folded)?;
-        let new = match create.language {
-            Language::JavaScript => self.new_javascript(&create)?,
-            Language::Wasm => self.new_component(&create)?,
-        };
+        let new = self.new_function(&create)?;
         let action = if create.or_replace {
             "CREATE OR REPLACE"
         } else {
@@ -37,11 +36,7 @@ impl Session {
         let digest = blake3::hash(&new.content).to_hex();
         let detail = format!(
             "{{\"action\":\"{action}\",\"language\":\"{}\",\"content_hash\":\"{digest}\"}}",
-            if create.language == Language::Wasm {
-                "wasm"
-            } else {
-                "javascript"
-            },
+            create.language.name(),
         );
         let vault = &self.core.vault;
         let name = create.name.folded.as_str();
@@ -54,18 +49,22 @@ impl Session {
             |version| self.record(name, version, None, &detail),
         )?;
         self.tell_keyword(name);
-        Ok(done("CREATE FUNCTION"))
+        Ok(done(&command))
     }
 
     pub(super) fn alter_function(
         &mut self,
+        kind: Kind,
         name: &Name,
         alteration: Alteration,
     ) -> Result<Outcome> {
-        self.refuse_in_transaction("ALTER FUNCTION")?;
+        let command = format!("ALTER {}", kind.noun().to_ascii_uppercase());
+        self.refuse_in_transaction(&command)?;
         let name = name.folded.as_str();
         let catalog = &self.core.vault.catalog;
-        catalog.expect(name)?;
+        let function = catalog.expect(name)?;
+        refuse_for_condition(&function, &alteration)?;
+        catalog.expect_kind(name, kind, "ALTER")?;
         match &alteration {
             Alteration::Grant(grants) => {
                 let record = |version| self.record_all(name, version, "GRANT", grants);
@@ -96,21 +95,29 @@ impl Session {
                 catalog.set_own_limits(name, entries, record)?;
             }
         }
-        Ok(done("ALTER FUNCTION"))
+        Ok(done(&command))
     }
 
-    pub(super) fn drop_function(&mut self, name: &Name, if_exists: bool) -> Result<Outcome> {
-        self.refuse_in_transaction("DROP FUNCTION")?;
+    pub(super) fn drop_function(
+        &mut self,
+        kind: Kind,
+        name: &Name,
+        if_exists: bool,
+    ) -> Result<Outcome> {
+        let command = format!("DROP {}", kind.noun().to_ascii_uppercase());
+        self.refuse_in_transaction(&command)?;
         let catalog = &self.core.vault.catalog;
         if if_exists && catalog.function(&name.folded).is_none() {
-            let text = format!("function \"{}\" does not exist, skipping", name.folded);
+            let (noun, name) = (kind.noun(), &name.folded);
+            let text = format!("{noun} \"{name}\" does not exist, skipping");
             self.core.notice(Notice::new(Severity::Notice, text));
-            return Ok(done("DROP FUNCTION"));
+            return Ok(done(&command));
         }
+        catalog.expect_kind(&name.folded, kind, "DROP")?;
         catalog.remove(&name.folded, |version| {
             self.record(&name.folded, version, None, "{\"action\":\"DROP\"}")
         })?;
-        Ok(done("DROP FUNCTION"))
+        Ok(done(&command))
     }
 
     fn set_version(&self, name: &str, version: u64) -> Result<()> {
@@ -123,7 +130,25 @@ impl Session {
             .set_version(name, version, &engine, &recompile, record)
     }
 
-    fn new_javascript(&self, create: &CreateFunction) -> Result<NewFunction> {
+    /// What CREATE stores. What was uploaded and is refused leaves its hash and the
+    /// reason in the log.
+    fn new_function(&self, create: &CreateFunction) -> Result<NewFunction> {
+        let content: Arc<[u8]> = match create.language {
+            Language::JavaScript => create.body.as_bytes().into(),
+            Language::Wasm => component_bytes(&create.body)?,
+        };
+        let new = match (create.kind, create.language) {
+            (_, Language::JavaScript) => self.new_javascript(create, &content),
+            (Kind::Condition, Language::Wasm) => self.new_component_condition(create, &content),
+            (Kind::Procedure, Language::Wasm) => self.new_component(create, &content),
+        };
+        new.map_err(|error| {
+            let recorded = self.record_refused(create, &content, &error);
+            recorded.err().unwrap_or(error)
+        })
+    }
+
+    fn new_javascript(&self, create: &CreateFunction, content: &Arc<[u8]>) -> Result<NewFunction> {
         let name = &create.name;
         let source = create.body.as_str();
         if source.len() > limits::SOURCE_BYTES_MAX {
@@ -145,9 +170,9 @@ impl Session {
         let bytecode = runtime
             .javascript
             .compile(&runtime.engine, &name.folded, &names, source)?;
-        let content: Arc<[u8]> = source.as_bytes().into();
         Ok(NewFunction {
             name: name.folded.clone(),
+            kind: create.kind,
             strict: create.strict,
             signature: Signature {
                 parameters: parameters
@@ -163,23 +188,14 @@ impl Session {
             },
             code: Code::JavaScript {
                 bytecode,
-                source_hash: *blake3::hash(&content).as_bytes(),
+                source_hash: *blake3::hash(content).as_bytes(),
             },
             entry_names: names,
-            content,
+            content: Arc::clone(content),
         })
     }
 
-    /// A component that is refused leaves its name and the reason in the log.
-    fn new_component(&self, create: &CreateFunction) -> Result<NewFunction> {
-        let content = component_bytes(&create.body)?;
-        self.examine(create, &content).map_err(|error| {
-            let recorded = self.record_refused(create, &content, &error);
-            recorded.err().unwrap_or(error)
-        })
-    }
-
-    fn examine(&self, create: &CreateFunction, content: &Arc<[u8]>) -> Result<NewFunction> {
+    fn new_component(&self, create: &CreateFunction, content: &Arc<[u8]>) -> Result<NewFunction> {
         let inspection = component::inspect(content)?;
         let unknown = inspection.unknown_imports();
         if !unknown.is_empty() {
@@ -200,6 +216,7 @@ impl Session {
         self.tell_capabilities(&create.name.folded, &inspection.capabilities());
         Ok(NewFunction {
             name: create.name.folded.clone(),
+            kind: create.kind,
             strict: create.strict,
             signature,
             code: Code::Component {
@@ -363,7 +380,8 @@ impl Session {
     fn record_refused(&self, create: &CreateFunction, content: &[u8], error: &Error) -> Result<()> {
         let detail = serde_json::json!({
             "action": if create.or_replace { "CREATE OR REPLACE" } else { "CREATE" },
-            "language": "wasm",
+            "kind": create.kind.as_str(),
+            "language": create.language.name(),
             "content_hash": blake3::hash(content).to_hex().as_str(),
             "sqlstate": error.sqlstate().as_str(),
             "refused": error.message(),
@@ -406,7 +424,7 @@ pub(super) fn done(command: &str) -> Outcome {
 
 /// The signature that the component has, with the declared names and types where they
 /// fit it.
-fn declared_signature(create: &CreateFunction, found: &Signature) -> Result<Signature> {
+pub(super) fn declared_signature(create: &CreateFunction, found: &Signature) -> Result<Signature> {
     let mut signature = found.clone();
     let differs = || {
         Error::new(
@@ -449,7 +467,7 @@ fn declared_signature(create: &CreateFunction, found: &Signature) -> Result<Sign
 }
 
 /// The component that `AS` names: base64 text, or a path.
-fn component_bytes(body: &str) -> Result<Arc<[u8]>> {
+pub(super) fn component_bytes(body: &str) -> Result<Arc<[u8]>> {
     // What base64 makes of the first bytes of WebAssembly.
     if body.trim_start().starts_with("AGFzb") {
         let compact: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();

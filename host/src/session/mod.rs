@@ -1,6 +1,7 @@
 //! A session: one client's connection to a vault, which executes its statements one
 //! after the other.
 
+mod conditions;
 pub(crate) mod core;
 mod explain;
 mod functions;
@@ -14,6 +15,7 @@ use crate::database::builtin;
 use crate::database::failure::client_error;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
+use crate::function::Kind;
 use crate::instance::Running;
 use crate::statement::{self, Statement};
 use crate::types::Value;
@@ -161,6 +163,9 @@ impl Session {
     pub fn call(&mut self, function: &str, arguments: &[Value]) -> Result<Value> {
         self.refuse_in_failed_block()?;
         let function = self.core.vault.catalog.expect(function)?;
+        if function.kind == Kind::Condition {
+            return self.core.decide(&function, arguments);
+        }
         let arguments = core::coerce_arguments(&function, arguments.to_vec())?;
         if function.strict && arguments.contains(&Value::Null) {
             return Ok(Value::Null);
@@ -214,8 +219,16 @@ impl Session {
                 self.explain_analyze(&text, command, params)
             }
             Statement::CreateFunction(create) => self.create_function(create),
-            Statement::AlterFunction { name, alteration } => self.alter_function(&name, alteration),
-            Statement::DropFunction { name, if_exists } => self.drop_function(&name, if_exists),
+            Statement::AlterFunction {
+                kind,
+                name,
+                alteration,
+            } => self.alter_function(kind, &name, alteration),
+            Statement::DropFunction {
+                kind,
+                name,
+                if_exists,
+            } => self.drop_function(kind, &name, if_exists),
             Statement::CreatePolicy {
                 name,
                 entries,

@@ -1,4 +1,4 @@
-//! CREATE FUNCTION.
+//! CREATE FUNCTION, and what CREATE CONDITION has in common with it.
 //!
 //! Not for what the body says or whether it fits the signature: a body is a text here.
 
@@ -6,6 +6,7 @@ use super::cursor::Cursor;
 use super::tokens::{Kind, Token};
 use super::{CreateFunction, Language, Parameter, place};
 use crate::error::{Error, Result, SqlState};
+use crate::function::Kind as FunctionKind;
 use crate::types::SqlType;
 
 /// The full form, for hints.
@@ -56,18 +57,24 @@ struct Attributes {
     body: Option<String>,
 }
 
-/// Reads what follows `CREATE [OR REPLACE] FUNCTION`.
-pub(super) fn function(mut cursor: Cursor<'_>, or_replace: bool) -> Result<CreateFunction> {
+/// Reads what follows `CREATE [OR REPLACE] FUNCTION` or `CONDITION`.
+pub(super) fn function(
+    mut cursor: Cursor<'_>,
+    or_replace: bool,
+    kind: FunctionKind,
+) -> Result<CreateFunction> {
+    let keyword = kind.noun().to_ascii_uppercase();
     if cursor.clone().take_words(&["IF", "NOT", "EXISTS"])? {
-        let error = cursor.not_built("CREATE FUNCTION IF NOT EXISTS");
-        return Err(error.with_hint("CREATE OR REPLACE FUNCTION replaces one that exists"));
+        let error = cursor.not_built(&format!("CREATE {keyword} IF NOT EXISTS"));
+        let hint = format!("CREATE OR REPLACE {keyword} replaces one that exists");
+        return Err(error.with_hint(hint));
     }
-    let source = cursor.peek().map_or("", |token| token.text);
-    let name = cursor.expect_name("function")?;
+    let start = format!("{keyword} {}", cursor.peek().map_or("", |token| token.text));
+    let name = cursor.expect_name(kind.noun())?;
     let parameters = parameters(&mut cursor)?;
     let mut attributes = Attributes::default();
     while cursor.peek().is_some() {
-        attributes.take(&mut cursor, source)?;
+        attributes.take(&mut cursor, &start)?;
     }
     let Some(language) = attributes.language else {
         return Err(cursor.expected("LANGUAGE javascript or LANGUAGE wasm"));
@@ -76,6 +83,7 @@ pub(super) fn function(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Creat
         return Err(cursor.expected("AS and the body"));
     };
     Ok(CreateFunction {
+        kind,
         or_replace,
         name,
         parameters,
@@ -87,7 +95,7 @@ pub(super) fn function(mut cursor: Cursor<'_>, or_replace: bool) -> Result<Creat
 }
 
 impl Attributes {
-    fn take(&mut self, cursor: &mut Cursor<'_>, function: &str) -> Result<()> {
+    fn take(&mut self, cursor: &mut Cursor<'_>, statement: &str) -> Result<()> {
         let start = cursor.clone();
         if cursor.take_words(&["RETURNS", "NULL"])? {
             on_null_input(cursor)?;
@@ -106,7 +114,7 @@ impl Attributes {
         if cursor.take_word("LANGUAGE")? {
             return once(
                 &mut self.language,
-                language(cursor, function)?,
+                language(cursor, statement)?,
                 "LANGUAGE",
                 &start,
             );
@@ -114,7 +122,7 @@ impl Attributes {
         if cursor.take_word("AS")? {
             return once(&mut self.body, body(cursor)?, "AS", &start);
         }
-        Err(not_an_attribute(cursor))
+        Err(not_an_attribute(cursor, statement))
     }
 }
 
@@ -126,13 +134,14 @@ fn once<T>(slot: &mut Option<T>, value: T, what: &str, start: &Cursor<'_>) -> Re
     }
 }
 
-fn not_an_attribute(cursor: &Cursor<'_>) -> Error {
+fn not_an_attribute(cursor: &Cursor<'_>, statement: &str) -> Error {
     let Some(token) = cursor.peek() else {
         return cursor.expected(ATTRIBUTES);
     };
     for attribute in ATTRIBUTES_NOT_BUILT {
         if token.is_word(attribute) {
-            return cursor.not_built(&format!("CREATE FUNCTION ... {attribute}"));
+            let keyword = statement.split(' ').next().unwrap_or(statement);
+            return cursor.not_built(&format!("CREATE {keyword} ... {attribute}"));
         }
     }
     cursor.expected(ATTRIBUTES)
@@ -144,8 +153,8 @@ fn on_null_input(cursor: &mut Cursor<'_>) -> Result<()> {
         .try_for_each(|keyword| cursor.expect_word(keyword))
 }
 
-/// Takes a language. The function's name, as it was written, is for the hint.
-fn language(cursor: &mut Cursor<'_>, function: &str) -> Result<Language> {
+/// Takes a language. The statement's beginning, `FUNCTION f`, is for the hint.
+fn language(cursor: &mut Cursor<'_>, statement: &str) -> Result<Language> {
     let start = cursor.clone();
     let name = match cursor.peek().map(|token| (token.kind, token.unquoted())) {
         Some((Kind::Word | Kind::QuotedName | Kind::String, name)) => name,
@@ -161,7 +170,7 @@ fn language(cursor: &mut Cursor<'_>, function: &str) -> Result<Language> {
                 .with_detail("the languages are javascript and wasm")
                 .with_hint(format!(
                     "build a WebAssembly component from any other language and load it: \
-                     CREATE FUNCTION {function} LANGUAGE wasm AS '<path>';"
+                     CREATE {statement} LANGUAGE wasm AS '<path>';"
                 )))
         }
     }
@@ -269,6 +278,7 @@ mod tests {
     /// A function `f` without anything that may be left out.
     fn smallest(language: Language, body: &str) -> CreateFunction {
         CreateFunction {
+            kind: FunctionKind::Procedure,
             or_replace: false,
             name: Name {
                 folded: "f".to_owned(),

@@ -1,32 +1,31 @@
-//! The host's own statements, but for CREATE FUNCTION: `create.rs` reads that one.
+//! The host's own statements, but for CREATE FUNCTION and CREATE CONDITION: `create.rs`
+//! reads these.
 //!
 //! Not for the database's SQL, of which it looks at the first words only. It decides
 //! nothing about who may do what.
 
 use super::cursor::Cursor;
 use super::tokens::{Kind, Token};
-use super::{Alteration, Statement, create, policy};
+use super::{Alteration, Statement, condition, create, policy};
 use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};
+use crate::function::Kind as FunctionKind;
 
 const ALTER_FORM: &str = "the form is ALTER FUNCTION name \
      {GRANT | REVOKE | DENY} CAPABILITY capability [, ...]; \
      or ALTER FUNCTION name SET ENABLED = {true | false}; \
      or SET SECURITY POLICY policy; or SET VERSION number; or SET (limit = number [, ...]);";
+const ALTER_CONDITION_FORM: &str = "the form is ALTER CONDITION name \
+     SET ENABLED = {true | false}; or SET VERSION number;";
 const DROP_FORM: &str = "the form is DROP FUNCTION [IF EXISTS] name;";
+const DROP_CONDITION_FORM: &str = "the form is DROP CONDITION [IF EXISTS] name;";
 const CALL_FORM: &str = "the form is CALL name(argument [, ...]) [WITH (EXPLAIN)];";
 const EXPLAIN_FORM: &str = "the form is EXPLAIN (ANALYZE) statement;";
 const SHOW_FORM: &str = "the form is SHOW LIMITS [FOR function];";
 const ACTIONS: &str = "GRANT, REVOKE, DENY or SET";
 
 /// Kinds of object that the language has and this version does not.
-const KINDS_NOT_BUILT: &[&[&str]] = &[
-    &["CONDITION"],
-    &["AGGREGATE"],
-    &["SECRET"],
-    &["KEY"],
-    &["PROCEDURE"],
-];
+const KINDS_NOT_BUILT: &[&[&str]] = &[&["AGGREGATE"], &["SECRET"], &["KEY"], &["PROCEDURE"]];
 
 /// What `ALTER FUNCTION f SET` has in the language and not in this version.
 const SETTINGS_NOT_BUILT: &[&[&str]] = &[&["RATE", "LIMIT"], &["SCHEMA"]];
@@ -57,9 +56,12 @@ fn parse_create(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
         return policy::create(cursor, or_replace).map(Some);
     }
     cursor.form = create::FORM;
-    if is_function(&mut cursor, "CREATE")? {
-        let function = create::function(cursor, or_replace)?;
-        return Ok(Some(Statement::CreateFunction(function)));
+    if let Some(kind) = function_kind(&mut cursor, "CREATE")? {
+        let create = match kind {
+            FunctionKind::Procedure => create::function(cursor, or_replace, kind)?,
+            FunctionKind::Condition => condition::create(cursor, or_replace)?,
+        };
+        return Ok(Some(Statement::CreateFunction(create)));
     }
     while cursor.take_word("TEMP")? || cursor.take_word("TEMPORARY")? {}
     if cursor.take_word("TRIGGER")? {
@@ -73,17 +75,24 @@ fn parse_alter(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
         return policy::alter(cursor).map(Some);
     }
     cursor.form = ALTER_FORM;
-    if !is_function(&mut cursor, "ALTER")? {
+    let Some(kind) = function_kind(&mut cursor, "ALTER")? else {
         return Ok(None);
+    };
+    if kind == FunctionKind::Condition {
+        cursor.form = ALTER_CONDITION_FORM;
     }
-    let name = cursor.expect_name("function")?;
+    let name = cursor.expect_name(kind.noun())?;
     let alteration = if cursor.take_word("SET")? {
         setting(&mut cursor)?
     } else {
         granted(&mut cursor)?
     };
     cursor.expect_end("the end of the statement")?;
-    Ok(Some(Statement::AlterFunction { name, alteration }))
+    Ok(Some(Statement::AlterFunction {
+        kind,
+        name,
+        alteration,
+    }))
 }
 
 fn parse_drop(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
@@ -91,13 +100,20 @@ fn parse_drop(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
         return policy::drop(cursor).map(Some);
     }
     cursor.form = DROP_FORM;
-    if !is_function(&mut cursor, "DROP")? {
+    let Some(kind) = function_kind(&mut cursor, "DROP")? else {
         return Ok(None);
+    };
+    if kind == FunctionKind::Condition {
+        cursor.form = DROP_CONDITION_FORM;
     }
     let if_exists = cursor.take_words(&["IF", "EXISTS"])?;
-    let name = cursor.expect_name("function")?;
+    let name = cursor.expect_name(kind.noun())?;
     cursor.expect_end("the end of the statement: a name means one function")?;
-    Ok(Some(Statement::DropFunction { name, if_exists }))
+    Ok(Some(Statement::DropFunction {
+        kind,
+        name,
+        if_exists,
+    }))
 }
 
 /// The call becomes the SELECT of the same text, so that the database reads the
@@ -148,20 +164,24 @@ fn is_policy(cursor: &mut Cursor<'_>) -> Result<bool> {
     Ok(true)
 }
 
-/// Takes FUNCTION. Refuses the kinds that are not built, and what looks like a
-/// misspelt FUNCTION, since no database has a kind of such a name.
-fn is_function(cursor: &mut Cursor<'_>, verb: &str) -> Result<bool> {
+/// Takes FUNCTION or CONDITION. Refuses the kinds that are not built, and what looks
+/// like one of the two misspelt, since no database has a kind of such a name.
+fn function_kind(cursor: &mut Cursor<'_>, verb: &str) -> Result<Option<FunctionKind>> {
     if cursor.take_word("FUNCTION")? {
-        return Ok(true);
+        return Ok(Some(FunctionKind::Procedure));
+    }
+    if cursor.take_word("CONDITION")? {
+        return Ok(Some(FunctionKind::Condition));
     }
     for kind in KINDS_NOT_BUILT {
         if cursor.clone().take_words(kind)? {
             return Err(cursor.not_built(&format!("{verb} {}", kind.join(" "))));
         }
     }
-    match cursor.resembled("FUNCTION") {
-        Some(_) => Err(cursor.expected("FUNCTION")),
-        None => Ok(false),
+    let either = "FUNCTION or CONDITION";
+    match cursor.resembled(either) {
+        Some(_) => Err(cursor.expected(either)),
+        None => Ok(None),
     }
 }
 

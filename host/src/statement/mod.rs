@@ -3,6 +3,7 @@
 //! Not a parser of the database's SQL and no check of permissions: a text that is not
 //! the host's goes to the database byte for byte, and the database says what it does.
 
+mod condition;
 mod create;
 mod cursor;
 mod grammar;
@@ -13,6 +14,7 @@ mod tokens;
 
 use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};
+use crate::function::Kind as FunctionKind;
 use crate::policy::Entry;
 use crate::types::SqlType;
 use cursor::Cursor;
@@ -38,6 +40,16 @@ pub(crate) enum Language {
     Wasm,
 }
 
+impl Language {
+    /// The name in SQL.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Language::JavaScript => "javascript",
+            Language::Wasm => "wasm",
+        }
+    }
+}
+
 /// A parameter of a function.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Parameter {
@@ -45,9 +57,10 @@ pub(crate) struct Parameter {
     pub(crate) sql_type: SqlType,
 }
 
-/// CREATE FUNCTION.
+/// CREATE FUNCTION, or CREATE CONDITION.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CreateFunction {
+    pub(crate) kind: FunctionKind,
     pub(crate) or_replace: bool,
     pub(crate) name: Name,
     /// `None` if there are no parentheses, as for a component, which knows its own.
@@ -59,7 +72,7 @@ pub(crate) struct CreateFunction {
     pub(crate) body: String,
 }
 
-/// What ALTER FUNCTION changes.
+/// What ALTER FUNCTION or ALTER CONDITION changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Alteration {
     Grant(Vec<Grant>),
@@ -76,10 +89,12 @@ pub(crate) enum Alteration {
 pub(crate) enum Statement {
     CreateFunction(CreateFunction),
     AlterFunction {
+        kind: FunctionKind,
         name: Name,
         alteration: Alteration,
     },
     DropFunction {
+        kind: FunctionKind,
         name: Name,
         if_exists: bool,
     },

@@ -3,7 +3,7 @@
 use crate::capability::Grant;
 use crate::catalog::{Catalog, History};
 use crate::error::Result;
-use crate::function::Function;
+use crate::function::{Function, Kind};
 use crate::limits::{FIXED, Limits, SETTINGS};
 use crate::policy::Policy;
 use rusqlite::types::Value;
@@ -25,7 +25,7 @@ pub(super) static VIEWS: [View; 7] = [
         declaration: c"CREATE TABLE functions (
             name TEXT, language TEXT, parameters TEXT, returns TEXT, strict INTEGER,
             version INTEGER, enabled INTEGER, policy TEXT, content_hash TEXT,
-            violations INTEGER)",
+            violations INTEGER, kind TEXT)",
         rows: |catalog| each(catalog.functions(), |f| vec![function(f)]),
     },
     View {
@@ -100,9 +100,13 @@ fn function(function: &Function) -> Row {
         Value::Integer(function.strict.into()),
         number(function.version),
         Value::Integer(function.enabled.is_on().into()),
-        text(&function.policy().name),
+        match function.kind {
+            Kind::Procedure => text(&function.policy().name),
+            Kind::Condition => Value::Null,
+        },
         text(hash.to_hex().as_str()),
         number(function.enabled.violations()),
+        text(function.kind.as_str()),
     ]
 }
 
@@ -186,5 +190,16 @@ fn limits() -> Vec<Row> {
             text(fixed.effect),
         ]
     });
-    settings.chain(fixed).collect()
+    let conditions = SETTINGS.iter().map(|setting| {
+        let value = number(Limits::CONDITION.value(setting));
+        vec![
+            text(format!("condition {}", setting.limit.name())),
+            Value::Null,
+            text(setting.unit()),
+            value.clone(),
+            value,
+            text("the condition denies"),
+        ]
+    });
+    settings.chain(conditions).chain(fixed).collect()
 }

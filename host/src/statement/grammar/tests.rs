@@ -14,7 +14,12 @@ fn name(name: &str) -> Name {
 
 fn assert_alters(text: &str, function: &str, alteration: Alteration) {
     let name = name(function);
-    let expected = Statement::AlterFunction { name, alteration };
+    let kind = FunctionKind::Procedure;
+    let expected = Statement::AlterFunction {
+        kind,
+        name,
+        alteration,
+    };
     assert_eq!(parse(text).expect(text), expected, "{text}");
 }
 
@@ -130,11 +135,12 @@ fn a_function_is_dropped() {
         ("DROP FUNCTION f;", false),
         ("drop function if exists f", true),
     ] {
-        let name = name("f");
-        assert_eq!(
-            parse(text).unwrap(),
-            Statement::DropFunction { name, if_exists }
-        );
+        let expected = Statement::DropFunction {
+            kind: FunctionKind::Procedure,
+            name: name("f"),
+            if_exists,
+        };
+        assert_eq!(parse(text).unwrap(), expected);
     }
 }
 
@@ -460,14 +466,48 @@ fn h77_an_alert_is_refused_until_built() {
 
 #[test]
 fn d11_other_kinds_are_refused_until_built() {
-    let condition = "CREATE CONDITION f(context JSON) LANGUAGE wasm AS ''";
-    assert_not_built(condition, "CREATE CONDITION");
-    for kind in ["CONDITION", "AGGREGATE", "SECRET", "KEY", "PROCEDURE"] {
+    for kind in ["AGGREGATE", "SECRET", "KEY", "PROCEDURE"] {
         for verb in ["CREATE", "ALTER", "DROP"] {
             let text = format!("{verb} {kind} a").to_lowercase();
             assert_not_built(&text, &format!("{verb} {kind}"));
         }
     }
+}
+
+#[test]
+fn d11_a_condition_has_statements_of_its_own() {
+    let kind = FunctionKind::Condition;
+    let name = || name("f");
+    let alters = |alteration| Statement::AlterFunction {
+        kind,
+        name: name(),
+        alteration,
+    };
+    let drops = |if_exists| Statement::DropFunction {
+        kind,
+        name: name(),
+        if_exists,
+    };
+    for (text, expected) in [
+        (
+            "alter condition f set enabled = false",
+            alters(Alteration::SetEnabled(false)),
+        ),
+        (
+            "ALTER CONDITION f SET VERSION 2;",
+            alters(Alteration::SetVersion(2)),
+        ),
+        ("DROP CONDITION f", drops(false)),
+        ("DROP CONDITION IF EXISTS f;", drops(true)),
+    ] {
+        assert_eq!(parse(text).expect(text), expected);
+    }
+    let error = parse("DROP CONDITON f").unwrap_err();
+    assert!(error.hint().unwrap().starts_with("did you mean CONDITION?"));
+    let error = parse("DROP CONDITION f g").unwrap_err();
+    assert_eq!(error.hint(), Some(DROP_CONDITION_FORM));
+    let error = parse("ALTER CONDITION f").unwrap_err();
+    assert_eq!(error.hint(), Some(ALTER_CONDITION_FORM));
 }
 
 #[test]
