@@ -60,6 +60,32 @@ impl AuditLog {
     }
 }
 
+impl AuditLog {
+    /// What a decision appends.
+    pub(crate) fn append_decision(&mut self) {
+        let mut batch = Batch::new();
+        let digest = blake3::hash(b"{\"user\":\"ada\",\"clearance\":3,\"labels\":[\"secret\"]}");
+        let detail = format!(
+            "{{\"context\":\"{}\",\"instructions\":{}}}",
+            digest.to_hex(),
+            std::ptr::from_ref(self).addr() % 10_000
+        );
+        batch.push(&Record {
+            event: EventType::Decision,
+            execution_id: self.log.next_execution_id(),
+            function_name: "may_read",
+            function_version: Some(3),
+            caller: "owner",
+            capability: None,
+            target: None,
+            allowed: Some(true),
+            detail: Some(&detail),
+        });
+        let appended = self.log.append(&mut batch, Durability::Written);
+        appended.expect("the log takes it");
+    }
+}
+
 /// As long as the host's, and made anew as well.
 fn detail(log: &Log) -> String {
     let mut text = String::with_capacity(256);

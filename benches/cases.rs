@@ -16,8 +16,8 @@
 //!   rusqlite's statement cache. All in one transaction.
 //! - `condition`: a decision, its context read and its entry written, against a fresh
 //!   call by bare wasmtime with the context as it needs it.
-//! - `audit`: the entries of a call without effects, appended, against a write(2) of
-//!   as many bytes.
+//! - `audit`: the entries of a call without effects, and the one of a decision,
+//!   appended, against a write(2) of as many bytes as a call's.
 
 use crate::audit_log::AuditLog;
 use crate::floor::{self, JavascriptFloor, Request, RustFloor};
@@ -85,6 +85,7 @@ pub fn cases(directory: &Path) -> Vec<Case> {
     cases.extend(query(&session, &native));
     cases.extend(condition(&session));
     cases.push(audit(directory));
+    cases.push(audit_decision(directory));
     cases
 }
 
@@ -315,6 +316,20 @@ fn audit(directory: &Path) -> Case {
     Case {
         name: "audit/two_entries",
         perihelion: timed(move || log.append_two_entries()),
+        floor: timed(move || bare.write()),
+        bound: Bound::AtMost(Duration::from_micros(2)),
+        batch: 100,
+    }
+}
+
+fn audit_decision(directory: &Path) -> Case {
+    let directory = directory.join("decisions");
+    std::fs::create_dir(&directory).expect("a directory");
+    let mut log = AuditLog::open(&directory);
+    let bare = log.bare();
+    Case {
+        name: "audit/decision",
+        perihelion: timed(move || log.append_decision()),
         floor: timed(move || bare.write()),
         bound: Bound::AtMost(Duration::from_micros(2)),
         batch: 100,

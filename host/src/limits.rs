@@ -213,7 +213,7 @@ pub(crate) const LOG_MESSAGES_MAX: u64 = 100;
 pub(crate) const LOG_MESSAGE_BYTES_MAX: usize = 8 << 10;
 
 /// The largest context of a condition, and what the host copies out of one.
-pub(crate) const CONTEXT_BYTES_MAX: usize = 1 << 20;
+pub(crate) const CONTEXT_BYTES_MAX: usize = 256 << 10;
 
 /// The largest JavaScript source.
 pub(crate) const SOURCE_BYTES_MAX: usize = 4 << 20;

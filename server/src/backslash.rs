@@ -37,7 +37,7 @@ const COLUMNS_OF_SCHEMA: &str = "SELECT name AS \"column\", type, \
     iif(\"notnull\", 'not null', '') AS nullable, dflt_value AS \"default\", \
     iif(pk, pk, NULL) AS \"primary key\" FROM pragma_table_xinfo(?1, ?2) WHERE hidden <> 1";
 
-const FUNCTIONS: &str = "SELECT name, parameters, returns, language, \
+const FUNCTIONS: &str = "SELECT name, kind, parameters, returns, language, \
     iif(strict, 'yes', 'no') AS strict, version, iif(enabled, 'yes', 'no') AS enabled \
     FROM heliosdb.functions WHERE ?1 IS NULL OR name = ?1 ORDER BY name";
 

@@ -191,6 +191,30 @@ fn i27_i28_i29_a_component_that_does_not_end_denies() {
         FailureKind::Guest,
         "38000",
     );
+    // An error text that lies outside its memory, and one that is no text.
+    for place in ["i32.const 2147483647", "i32.const 0"] {
+        let bytes = super::components::component(
+            "record context { user: string }",
+            "func(context: context) -> result<bool, string>",
+            &format!(
+                r#"(module
+                     (memory (export "memory") 1)
+                     (data (i32.const 16) "\01\00\00\00\00\00\00\00\04\00\00\00")
+                     (data (i32.const 0) "\ff\ff\ff\ff")
+                     (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 64)
+                     (func (export "check#f") (param i32 i32) (result i32)
+                       i32.const 20 {place} i32.store i32.const 16))"#
+            ),
+        );
+        upload(&mut session, &bytes).unwrap();
+        denies(
+            &mut session,
+            "f",
+            r#"{"user": "ada"}"#,
+            FailureKind::Guest,
+            "38000",
+        );
+    }
     // No boolean of the guest's making has more than two values.
     upload(&mut session, &of_a_text("i32.const 2")).unwrap();
     assert!(

@@ -185,6 +185,6 @@ mod tests {
         let deep = "[".repeat(100_000);
         assert!(read(&deep).is_err());
         let long = format!("\"{}\"", "x".repeat(CONTEXT_BYTES_MAX));
-        assert!(read(&long).unwrap_err().contains("at most 1048576"));
+        assert!(read(&long).unwrap_err().contains("at most 262144"));
     }
 }

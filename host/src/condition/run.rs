@@ -20,7 +20,7 @@ use crate::vault::VaultCore;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use wasmtime::component::{Component, Func, Instance, InstancePre, Val};
-use wasmtime::{Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 /// All that the store of a condition holds.
 pub(crate) struct Bounds {
@@ -160,13 +160,14 @@ fn answer(
                 .conditions
                 .javascript(&runtime.engine, &runtime.javascript)
                 .map_err(host)?;
-            finished(drive(
-                ask_javascript(store, &linked, bytecode, document.text),
-                meter,
-            ))
+            // It reads the text for itself; what was read to check it may be large.
+            let text = document.text;
+            drop(document);
+            finished(drive(ask_javascript(store, &linked, bytecode, text), meter))
         }
         Code::Component { hash, export } => {
             let argument = argument(&function.signature, &document)?;
+            drop(document);
             let compile = || {
                 let bytes = || vault.catalog.content(hash);
                 runtime
@@ -350,14 +351,14 @@ fn trapped(function: &Function, trap: &wasmtime::Error) -> Failure {
         Some(Trap::MemoryOutOfBounds) if function.language() == "javascript" => {
             limit_reached(name, stack_limit())
         }
-        Some(_) => {
+        _ if trap.is::<PoolConcurrencyLimitError>() => {
+            let error = failed(name, "too many run at once").with_cause(format!("{trap:?}"));
+            Failure::new(FailureKind::Host, error)
+        }
+        // A trap, or a result that is none of its type.
+        _ => {
             let error = failed(name, &trap.root_cause().to_string());
             Failure::new(FailureKind::Guest, error.with_cause(format!("{trap:?}")))
-        }
-        // No trap of the guest's: for one, there is no room for another instance.
-        None => {
-            let error = failed(name, "the host could not run it");
-            Failure::new(FailureKind::Host, error.with_cause(format!("{trap:?}")))
         }
     }
 }
