@@ -9,7 +9,7 @@ use crate::drive::{Stopped, drive};
 use crate::engine::FUEL_BETWEEN_CHECKS;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{Cost, Meter, Stop};
-use crate::execution::{Execution, HostFault, refuse_call};
+use crate::execution::{Execution, HostFault};
 use crate::function::{Code, Function};
 use crate::javascript;
 use crate::limits::{self, Exceeded, Limit};
@@ -55,7 +55,6 @@ impl Running {
         function: &Arc<Function>,
         place: Place,
     ) -> Result<Running> {
-        refuse_call(function, &session.caller)?;
         let linked = session.vault.linked(function)?;
         let execution = Execution::start(session, function);
         let meter = Arc::clone(&execution.meter);

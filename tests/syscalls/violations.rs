@@ -224,13 +224,27 @@ fn d4_denied_capabilities_refuse_the_function_to_that_caller_only() {
     refuse(&mut bob, "SELECT f()", "42501");
     assert_eq!(violations(&mut owner), Value::Integer(0));
     assert_eq!(is_enabled(&mut owner), Value::Integer(1));
+    // A call that is refused before it begins has its entries all the same.
+    assert_eq!(
+        column(
+            &mut owner,
+            "SELECT json_extract(detail, '$.invocations', '$.sqlstate')
+             FROM heliosdb.audit_log WHERE event_type = 'ExecutionFailed' AND caller = 'ada'
+             ORDER BY seq DESC LIMIT 1"
+        ),
+        [r#"[0,"55000"]"#]
+    );
+    // The hint is a cure, and so is the grant that was missing.
+    run(&mut owner, error.hint().unwrap());
+    for _ in 0..5 {
+        refuse(&mut ada, "SELECT f()", "42501");
+    }
+    refuse(&mut ada, "SELECT f()", "55000");
     run(
         &mut owner,
         "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users')",
     );
     run(&mut bob, "SELECT f()");
-    refuse(&mut ada, "SELECT f()", "55000");
-    run(&mut owner, error.hint().unwrap());
     run(&mut ada, "SELECT f()");
 }
 

@@ -275,7 +275,11 @@ impl Catalog {
                 }
             }
             Ok(())
-        })
+        })?;
+        if side == Side::Grant {
+            self.expect(name)?.enabled.forget_denials();
+        }
+        Ok(())
     }
 
     /// Removes exactly these grants and, where there is no such grant, denials.

@@ -156,6 +156,7 @@ impl Catalog {
             function.own_limits = Default::default();
             function.authority = Arc::new(Authority::new(policy, Vec::new(), Vec::new()));
         })?;
+        old.enabled.forget_denials();
         Ok(old)
     }
 

@@ -6,6 +6,9 @@ use crate::admission::Place;
 use crate::condition::{self, Decision};
 use crate::database::backend::Database;
 use crate::error::{Error, Result, SqlState};
+use crate::execution::meter::Cost;
+use crate::execution::record::Recorder;
+use crate::execution::refuse_call;
 use crate::function::{Function, Kind};
 use crate::instance::Running;
 use crate::session::Notice;
@@ -75,9 +78,11 @@ impl SessionCore {
         let arguments = match coerce_arguments(&function, arguments) {
             Ok(arguments) => arguments,
             Err(error) => {
-                // What it did for the rows before must be recorded.
-                let ended = running.and_then(|running| running.finish(Some(error.clone())));
-                return Err(ended.unwrap_or(error));
+                return Err(match running {
+                    // What it did for the rows before must be recorded.
+                    Some(running) => running.finish(Some(error.clone())).unwrap_or(error),
+                    None => self.record_refused(&function, error),
+                });
             }
         };
         if function.strict && arguments.contains(&Value::Null) {
@@ -88,10 +93,7 @@ impl SessionCore {
         }
         let mut running = match running {
             Some(running) => running,
-            None => {
-                let place = self.enter(&function)?;
-                Running::start(self, &function, place)?
-            }
+            None => self.start(&function)?,
         };
         match running.invoke(&arguments) {
             Ok(value) => {
@@ -133,6 +135,28 @@ impl SessionCore {
     pub(super) fn is_condition(&self, name: &str) -> bool {
         let function = self.vault.catalog.function(name);
         function.is_some_and(|function| function.kind == Kind::Condition)
+    }
+
+    /// Starts an execution, if the function may run and there is a place for it.
+    pub(crate) fn start(self: &Arc<Self>, function: &Arc<Function>) -> Result<Running> {
+        let may_run = || refuse_call(function, &self.caller);
+        // It may have been disabled while the call waited.
+        let place = may_run()
+            .and_then(|()| self.enter(function))
+            .and_then(|place| may_run().map(|()| place));
+        let place = place.map_err(|error| self.record_refused(function, error))?;
+        Running::start(self, function, place)
+    }
+
+    /// Records a call that was refused before it began, and gives its error back.
+    pub(crate) fn record_refused(&self, function: &Arc<Function>, error: Error) -> Error {
+        let mut recorder = Recorder::start(
+            Arc::clone(&self.vault.log),
+            Arc::clone(function),
+            Arc::clone(&self.caller),
+        );
+        let recorded = recorder.finish(&Cost::default(), None, Some(&error));
+        recorded.err().unwrap_or(error)
     }
 
     /// Appends what the statement's executions recorded: its commit follows.

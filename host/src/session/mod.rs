@@ -16,7 +16,6 @@ use crate::database::failure::client_error;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Kind;
-use crate::instance::Running;
 use crate::statement::{self, Statement};
 use crate::types::Value;
 use crate::vault::VaultCore;
@@ -166,14 +165,14 @@ impl Session {
         if function.kind == Kind::Condition {
             return self.core.decide(&function, arguments);
         }
-        let arguments = core::coerce_arguments(&function, arguments.to_vec())?;
+        let arguments = core::coerce_arguments(&function, arguments.to_vec())
+            .map_err(|error| self.core.record_refused(&function, error))?;
         if function.strict && arguments.contains(&Value::Null) {
             return Ok(Value::Null);
         }
         let in_transaction = self.in_transaction();
-        let place = self.core.enter(&function)?;
         // The call's own unit begins with its first statement.
-        let mut running = Running::start(&self.core, &function, place)?;
+        let mut running = self.core.start(&function)?;
         let result = running.invoke(&arguments);
         let committed = match &result {
             Ok(_) => running

@@ -96,6 +96,12 @@ impl Switch {
     /// Forgets all that counts. `_changes` is as in `count`.
     pub(crate) fn reset<C>(&self, _changes: &mut C) {
         self.violations.store(0, Ordering::Relaxed);
+        self.forget_denials();
+    }
+
+    /// Forgets the denials of every caller: somebody who may grant has looked at the
+    /// function.
+    pub(crate) fn forget_denials(&self) {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         callers.clear();
         self.has_denials.store(false, Ordering::Release);
