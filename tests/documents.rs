@@ -2,7 +2,7 @@
 //! block that is followed by a `text` block must fail with just that text.
 
 use crate::support::{root, session};
-use perihelion::Error;
+use perihelion::{Error, Value};
 
 /// A fenced block: its language, where it begins, and what is in it.
 struct Block {
@@ -84,4 +84,54 @@ fn blocks(text: &str) -> Vec<Block> {
         }
     }
     blocks
+}
+
+/// The table of limits says what the code has.
+#[test]
+fn the_limits_of_the_reference_are_the_ones_that_hold() {
+    let reference = std::fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let limits = session().execute("SHOW LIMITS").unwrap().rows;
+    let settings = limits.iter().filter(|row| row[1] != Value::Null);
+    assert_eq!(settings.clone().count(), 5);
+    for row in settings {
+        let [
+            _,
+            Value::Text(setting),
+            Value::Text(unit),
+            default,
+            most,
+            ..,
+        ] = &row[..]
+        else {
+            panic!("{row:?}");
+        };
+        let line = reference
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&format!("| `{setting}`")));
+        let line = line.unwrap_or_else(|| panic!("{setting} is not in the table"));
+        for value in [default, most] {
+            let shown = format!("| {} |", quantity(value, unit));
+            assert!(line.contains(&shown), "{setting}: {shown} is not in {line}");
+        }
+    }
+}
+
+fn quantity(value: &Value, unit: &str) -> String {
+    let Value::Integer(n) = *value else {
+        panic!("{value:?}");
+    };
+    match unit {
+        "bytes" => format!("{} MiB", n >> 20),
+        "ms" => format!("{} s", n / 1_000),
+        _ => {
+            let digits = n.to_string();
+            let groups: Vec<&str> = digits
+                .as_bytes()
+                .rchunks(3)
+                .rev()
+                .map(|group| std::str::from_utf8(group).unwrap())
+                .collect();
+            groups.join(",")
+        }
+    }
 }

@@ -222,3 +222,48 @@ fn a_bound_value_does_not_make_sqlite_plan_a_checked_statement_anew() {
     );
     assert_eq!(text(&mut session, "SELECT f('a%')"), "[2,1]");
 }
+
+/// Whatever the language, what ran was WebAssembly that burnt fuel, and nothing in the host
+/// could have run it otherwise.
+#[test]
+fn h2_all_code_runs_in_the_sandbox() {
+    let mut session = session();
+    let path = guest("bench_guest");
+    run(
+        &mut session,
+        &format!(
+            "CREATE FUNCTION js() LANGUAGE javascript AS $$ function js() {{}} $$;
+             CREATE FUNCTION nop LANGUAGE wasm AS '{}';
+             SELECT js(), nop()",
+            path.display()
+        ),
+    );
+    let metered = "SELECT count(*) FROM heliosdb.audit_log WHERE event_type = 'ExecutionCompleted'
+                   AND json_extract(detail, '$.instructions') > 0";
+    assert_eq!(value(&mut session, metered), Value::Integer(2));
+    for language in ["python", "sql", "plpgsql", "c", "internal"] {
+        let sql = format!("CREATE FUNCTION f() LANGUAGE {language} AS ''");
+        refuse(&mut session, &sql, "0A000");
+    }
+    let lock = std::fs::read_to_string(crate::support::root().join("Cargo.lock")).unwrap();
+    for interpreter in [
+        "boa_engine",
+        "deno_core",
+        "jit-compiler",
+        "mlua",
+        "pyo3",
+        "quickjs",
+        "rhai",
+        "rquickjs",
+        "rusty_jsc",
+        "starlark",
+        "v8",
+        "wasmi",
+    ] {
+        let entry = format!("name = \"{interpreter}\"");
+        assert!(
+            !lock.contains(&entry),
+            "{interpreter} is no sandbox of ours"
+        );
+    }
+}

@@ -81,7 +81,7 @@ fn h50_default_gives_what_its_row_shows() {
     let refused = refuse(&mut session, "SELECT public_query('users')", "42501");
     assert_eq!(
         refused.detail(),
-        Some("policy \"DEFAULT\" gives TIME_ACCESS, it has no grants")
+        Some("policy \"DEFAULT\" gives TIME_ACCESS; it has no grants")
     );
     let row = run(
         &mut session,
@@ -318,6 +318,31 @@ fn h53_a_new_version_holds_from_the_next_call_on() {
 }
 
 #[test]
+fn h92_h103_each_version_of_a_policy_says_who_reviewed_it() {
+    let mut session = session();
+    run(
+        &mut session,
+        "CREATE SECURITY POLICY p AS (max_cpu_time_ms: 100, reviewed_by: 'Ada');
+         ALTER SECURITY POLICY p SET (max_cpu_time_ms = 200, reviewed_by = DEFAULT);
+         ALTER SECURITY POLICY p SET (reviewed_by = 'Bob');",
+    );
+    let sql = "SELECT concat_ws(' ', version, json_extract(definition, '$.max_cpu_time_ms'),
+                      json_extract(definition, '$.reviewed_by'), created_by)
+               FROM heliosdb.policy_versions WHERE name = 'p' ORDER BY version";
+    assert_eq!(
+        column(&mut session, sql),
+        ["1 100 Ada owner", "2 200 owner", "3 200 Bob owner"]
+    );
+    let now = "SELECT version || reviewed_by FROM heliosdb.policies WHERE name = 'p'";
+    assert_eq!(text(&mut session, now), "3Bob");
+    // And what was changed when is in the log.
+    let changed = "SELECT json_extract(detail, '$.definition.reviewed_by')
+                   FROM heliosdb.audit_log WHERE event_type = 'PolicyChanged' AND target = 'p'
+                   ORDER BY seq DESC LIMIT 1";
+    assert_eq!(text(&mut session, changed), "Bob");
+}
+
+#[test]
 fn d1_setting_a_policy_replaces_everything_and_says_what() {
     let mut session = prepared();
     run(
@@ -529,4 +554,78 @@ fn h16_a_larger_stack_is_had_by_a_setting() {
          ALTER FUNCTION sink SET SECURITY POLICY PERMISSIVE",
     );
     refuse(&mut session, "SELECT sink()", "54001");
+}
+
+#[test]
+fn h11_every_function_has_every_limit_whatever_its_policy_says() {
+    let mut session = prepared();
+    run(
+        &mut session,
+        "CREATE SECURITY POLICY empty AS (capabilities: []);
+         ALTER FUNCTION now SET SECURITY POLICY empty;
+         ALTER FUNCTION spin SET SECURITY POLICY PERMISSIVE;
+         ALTER FUNCTION fill SET (max_cpu_time_ms = 7);",
+    );
+    let without = "SELECT count(*) FROM heliosdb.functions f, heliosdb.limits l
+                   WHERE l.setting IS NOT NULL AND NOT EXISTS (
+                     SELECT 1 FROM heliosdb.function_limits h WHERE h.function_name = f.name
+                       AND h.setting = l.setting AND h.value BETWEEN 1 AND l.max_value)";
+    assert_eq!(value(&mut session, without), Value::Integer(0));
+    let all = "SELECT count(*) FROM heliosdb.function_limits";
+    assert_eq!(value(&mut session, all), Value::Integer(5 * 5));
+}
+
+/// What the log says of a call that a limit ended.
+fn observed(session: &mut Session, function: &str) -> (String, i64) {
+    let outcome = run(
+        session,
+        &format!(
+            "SELECT json_extract(detail, '$.resource'), json_extract(detail, '$.observed')
+             FROM heliosdb.audit_log WHERE event_type = 'ResourceLimitExceeded'
+               AND function_name = '{function}' ORDER BY seq DESC LIMIT 1"
+        ),
+    );
+    match &outcome.rows[0][..] {
+        [Value::Text(resource), Value::Integer(observed)] => (resource.clone(), *observed),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn h13_a_busy_loop_ends_within_50_ms_of_its_cpu_time() {
+    let mut session = prepared();
+    run(
+        &mut session,
+        "ALTER FUNCTION spin SET (max_cpu_time_ms = 300, max_wall_time_ms = 60000,
+                                  max_instructions = 100000000000)",
+    );
+    for _ in 0..3 {
+        refuse(&mut session, "SELECT spin()", "57014");
+        // The thread's own clock: what others do on the machine is not charged.
+        let (resource, nanoseconds) = observed(&mut session, "spin");
+        assert_eq!(resource, "cpu time");
+        assert!(
+            (300_000_000..350_000_000).contains(&nanoseconds),
+            "{nanoseconds}"
+        );
+    }
+}
+
+#[test]
+fn h14_a_busy_loop_ends_within_50_ms_of_its_wall_time() {
+    let mut session = prepared();
+    run(
+        &mut session,
+        "ALTER FUNCTION spin SET (max_wall_time_ms = 200, max_instructions = 100000000000)",
+    );
+    // On a machine that is busy otherwise a look at the clock may come late.
+    let late = (0..5)
+        .map(|_| {
+            refuse(&mut session, "SELECT spin()", "57014");
+            let (resource, nanoseconds) = observed(&mut session, "spin");
+            assert_eq!(resource, "wall time");
+            nanoseconds
+        })
+        .min();
+    assert!(late < Some(250_000_000), "{late:?}");
 }

@@ -65,11 +65,6 @@ impl Admission {
         self.places
     }
 
-    /// How many of them may be one vault's: some are always left for another.
-    fn places_of_one_vault(&self) -> u32 {
-        self.places - self.places / 4
-    }
-
     /// A place for a call, as soon as there is one. None if there is none in time.
     pub(crate) fn enter(
         self: &Arc<Self>,
@@ -96,7 +91,7 @@ impl Admission {
     }
 
     fn try_take(&self, share: &Share) -> bool {
-        let limit = self.places_of_one_vault();
+        let limit = places_of_one_vault(self.places);
         let counted = share
             .running
             .fetch_update(SeqCst, SeqCst, |n| (n < limit).then_some(n + 1));
@@ -180,6 +175,11 @@ impl Drop for Place {
             self.admission.give_places(&mut queues);
         }
     }
+}
+
+/// How many of the places may be one vault's: some are always left for another.
+pub(crate) const fn places_of_one_vault(places: u32) -> u32 {
+    places - places / 4
 }
 
 /// Takes one of what is left, if something is.

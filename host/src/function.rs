@@ -187,7 +187,7 @@ impl Authority {
         let grants = match given.is_empty() {
             true => own,
             false => format!(
-                "policy \"{}\" gives {}, {own}",
+                "policy \"{}\" gives {}; {own}",
                 self.policy.name,
                 list(given)
             ),

@@ -1,6 +1,8 @@
 //! The one table of limits: what bounds a call, with each one's name, value and
 //! unit. Enforcement, errors and documentation read it from here.
 
+use crate::admission::places_of_one_vault;
+use crate::engine::CALLS_MAX;
 use crate::error::{Error, SqlState};
 use crate::function::Function;
 use crate::violations::{DENIALS_MAX, VIOLATIONS_MAX};
@@ -231,12 +233,30 @@ pub(crate) struct Fixed {
 }
 
 /// Every limit that no policy chooses.
-pub(crate) const FIXED: [Fixed; 11] = [
+pub(crate) const FIXED: [Fixed; 14] = [
     Fixed {
         name: "query result",
         value: RESULT_BYTES_MAX as u64,
         unit: "bytes",
         effect: "the call ends, 53200",
+    },
+    Fixed {
+        name: "database memory",
+        value: DATABASE_BYTES_MAX as u64,
+        unit: "bytes",
+        effect: "the call ends, 53200",
+    },
+    Fixed {
+        name: "calls at once",
+        value: CALLS_MAX as u64,
+        unit: "calls",
+        effect: "a call waits as long as it may run, 53300",
+    },
+    Fixed {
+        name: "calls of one vault at once",
+        value: places_of_one_vault(CALLS_MAX) as u64,
+        unit: "calls",
+        effect: "a call waits as long as it may run, 53300",
     },
     Fixed {
         name: "host call",

@@ -105,10 +105,18 @@ fn bounded_row(report: &Report, setting: &Setting, used: u64) -> Vec<Value> {
     row(
         report,
         setting.limit.name(),
-        quantity(setting.limit, used),
+        used_text(setting.limit, used),
         Value::Text(quantity(setting.limit, allowed)),
         Value::Text(format!("{share:.2} %")),
     )
+}
+
+/// What most calls use is little of what they may.
+fn used_text(limit: Limit, used: u64) -> String {
+    match limit {
+        Limit::CpuTime | Limit::WallTime => format!("{:.3} ms", used as f64 / 1e6),
+        limit => quantity(limit, used),
+    }
 }
 
 fn row(report: &Report, resource: &str, used: String, limit: Value, share: Value) -> Vec<Value> {
