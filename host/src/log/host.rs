@@ -12,7 +12,7 @@ impl Host for Execution {
         if !self.messages.take() {
             return Ok(());
         }
-        let message = cut(message);
+        let message = cut(&message);
         let severity = match level {
             Level::Debug => Severity::Debug,
             Level::Info => Severity::Info,
@@ -26,15 +26,19 @@ impl Host for Execution {
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
-        self.panic_message = Some(cut(message));
+        // Else a guest could have texts copied for ever, and no clock be looked at.
+        self.enter_host()?;
+        self.host_bytes += message.len() as u64;
+        self.panic_message = Some(cut(&message));
         Ok(())
     }
 }
 
 /// The beginning of a message, without control characters that move a terminal's
-/// cursor.
-fn cut(mut message: String) -> String {
-    message.truncate(message.floor_char_boundary(LOG_MESSAGE_BYTES_MAX));
-    message.retain(|c| c == '\n' || c == '\t' || !c.is_control());
-    message
+/// cursor. A text of its own: what a guest sent may be a thousand times as long, and
+/// must not be kept for as long as its beginning is.
+fn cut(message: &str) -> String {
+    let end = message.floor_char_boundary(LOG_MESSAGE_BYTES_MAX);
+    let keeps = |c: &char| *c == '\n' || *c == '\t' || !c.is_control();
+    message[..end].chars().filter(keeps).collect()
 }
