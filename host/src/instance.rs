@@ -354,7 +354,11 @@ impl Running {
             Some(Trap::MemoryOutOfBounds) if self.function.language() == "javascript" => {
                 limit(Limit::Stack, limits.stack_bytes)
             }
-            _ => Ending::Error(self.guest_trapped(trap)),
+            Some(_) => Ending::Error(self.guest_trapped(trap)),
+            None => match unnamed_limit(trap) {
+                Some((name, allowed)) => limit(name, allowed),
+                None => Ending::Error(self.guest_trapped(trap)),
+            },
         }
     }
 
@@ -391,7 +395,29 @@ impl Execution {
     }
 }
 
+/// The limit behind an error of wasmtime's that has no type of its own, only words.
+fn unnamed_limit(trap: &wasmtime::Error) -> Option<(Limit, u64)> {
+    let words = trap.root_cause().to_string();
+    [
+        (
+            "fuel allocated for hostcalls has been exhausted",
+            Limit::HostCall,
+            limits::HOST_CALL_BYTES_MAX,
+        ),
+        (
+            "store handle limit exceeded",
+            Limit::Handles,
+            limits::HANDLES_MAX,
+        ),
+    ]
+    .into_iter()
+    .find(|(its_words, ..)| words.ends_with(its_words))
+    .map(|(_, limit, allowed)| (limit, allowed as u64))
+}
+
+/// The words may be a component's own, and as long as its memory.
 fn guest_failed(function: &str, what: &str) -> Error {
+    let what = javascript::shorten(what, javascript::MESSAGE_CHARS_MAX);
     Error::new(
         SqlState::GUEST_EXCEPTION,
         format!("function \"{function}\" failed: {what}"),

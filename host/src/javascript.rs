@@ -24,7 +24,7 @@ const FRAME_LINES: usize = 1;
 const FRAME_CHARS_MAX: usize = 120;
 
 /// Characters of a guest's message that an error shows.
-const MESSAGE_CHARS_MAX: usize = 8_192;
+pub(crate) const MESSAGE_CHARS_MAX: usize = 8_192;
 
 /// Frames of a guest's stack that an error shows.
 const STACK_LINES_MAX: usize = 16;
@@ -235,7 +235,7 @@ fn code_frame(source: &str, line: usize, column: usize) -> Option<String> {
     Some(text)
 }
 
-fn shorten(text: &str, chars_max: usize) -> String {
+pub(crate) fn shorten(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_string(),

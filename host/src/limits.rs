@@ -26,6 +26,11 @@ pub(crate) enum Limit {
     ResultBytes,
     /// What SQLite holds for the call, in memory and in temporary files, in bytes.
     DatabaseMemory,
+    /// What one host call, or the call's result, carries out of the guest, in bytes as
+    /// the host holds it.
+    HostCall,
+    /// The handles of the component model, in handles.
+    Handles,
 }
 
 /// What one execution may use.
@@ -262,13 +267,13 @@ pub(crate) const FIXED: [Fixed; 14] = [
         name: "host call",
         value: HOST_CALL_BYTES_MAX as u64,
         unit: "bytes",
-        effect: "the call ends, 38000",
+        effect: "the call ends, 53200",
     },
     Fixed {
         name: "component handles",
         value: HANDLES_MAX as u64,
         unit: "handles",
-        effect: "the call ends, 38000",
+        effect: "the call ends, 53400",
     },
     Fixed {
         name: "sql_bytes",
@@ -331,12 +336,17 @@ impl Limit {
             Limit::Stack => "stack",
             Limit::ResultBytes => "query result",
             Limit::DatabaseMemory => "database memory",
+            Limit::HostCall => "host call",
+            Limit::Handles => "component handle",
         }
     }
 
     pub(crate) fn sqlstate(self) -> SqlState {
         match self {
-            Limit::Memory | Limit::ResultBytes | Limit::DatabaseMemory => SqlState::OUT_OF_MEMORY,
+            Limit::Memory | Limit::ResultBytes | Limit::HostCall | Limit::DatabaseMemory => {
+                SqlState::OUT_OF_MEMORY
+            }
+            Limit::Handles => SqlState::QUOTA,
             Limit::CpuTime | Limit::WallTime | Limit::Instructions => SqlState::CANCELED,
             Limit::Stack => SqlState::TOO_DEEP,
         }
@@ -410,7 +420,12 @@ impl std::error::Error for Exceeded {}
 /// A quantity in its limit's unit, for people.
 pub(crate) fn quantity(limit: Limit, amount: u64) -> String {
     match limit {
-        Limit::Memory | Limit::Stack | Limit::ResultBytes | Limit::DatabaseMemory => bytes(amount),
+        Limit::Memory
+        | Limit::Stack
+        | Limit::ResultBytes
+        | Limit::HostCall
+        | Limit::DatabaseMemory => bytes(amount),
+        Limit::Handles => format!("{} handles", grouped(amount)),
         Limit::CpuTime | Limit::WallTime => {
             let seconds = Duration::from_nanos(amount).as_secs_f64();
             let text = format!("{seconds:.3}");
