@@ -20,7 +20,7 @@
 //!   appended, against a write(2) of as many bytes as a call's.
 
 use crate::audit_log::AuditLog;
-use crate::floor::{self, JavascriptFloor, Request, RustFloor};
+use crate::floor::{self, Guests, JavascriptFloor, Request, RustFloor};
 use crate::{ITEMS, amounts, subject};
 use perihelion::{Session, Value};
 use rusqlite::Connection;
@@ -90,7 +90,7 @@ pub fn cases(directory: &Path) -> Vec<Case> {
 }
 
 fn fresh_rust(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
-    let floor = Rc::new(RustFloor::new("bench-guest", "bench"));
+    let floor = Rc::new(RustFloor::new(Guests::Procedures, "bench-guest", "bench"));
     let [nop, add] = ["nop", "add"].map(|name| floor.export(name));
     let [first, second, third] = [&floor, &floor, &floor].map(Rc::clone);
     let (point, connection) = (nop, Rc::clone(native));
@@ -130,7 +130,7 @@ fn fresh_rust(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Cas
 }
 
 fn fresh_javascript(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
-    let floor = Rc::new(JavascriptFloor::new());
+    let floor = Rc::new(JavascriptFloor::new(Guests::Procedures));
     let nop = floor.compile("nop", "function nop() {}");
     let add = floor.compile("add", "function add(a, b) { return a + b; }");
     let [first, second, third] = [&floor, &floor, &floor].map(Rc::clone);
@@ -175,7 +175,7 @@ fn fresh_javascript(session: &Shared<Session>, native: &Shared<Connection>) -> V
 }
 
 fn warm_rust(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
-    let floor = RustFloor::new("bench-guest", "bench");
+    let floor = RustFloor::new(Guests::Procedures, "bench-guest", "bench");
     let mut nop = floor.warm::<(), ()>(&floor.export("nop"));
     let mut add = floor.warm::<(i64, i64), (i64,)>(&floor.export("add"));
     vec![
@@ -203,7 +203,7 @@ fn warm_rust(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case
 }
 
 fn warm_javascript(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
-    let floor = JavascriptFloor::new();
+    let floor = JavascriptFloor::new(Guests::Procedures);
     let mut nop = floor.warm(&floor.compile("nop", "function nop() {}"));
     let mut add = floor.warm(&floor.compile("add", "function add(a, b) { return a + b; }"));
     vec![
@@ -279,9 +279,9 @@ fn condition(session: &Shared<Session>) -> Vec<Case> {
         let session = Rc::clone(session);
         timed(move || subject::check(&mut session.borrow_mut(), name, REQUEST))
     };
-    let rust = RustFloor::new("condition-guest", "check");
+    let rust = RustFloor::new(Guests::Conditions, "condition-guest", "check");
     let may_read = rust.export("may-read");
-    let javascript = JavascriptFloor::new();
+    let javascript = JavascriptFloor::new(Guests::Conditions);
     let source = "function f(r) { return r.user !== '' && r.clearance >= (r.labels.includes('secret') ? 3 : 1); }";
     let bytecode = javascript.compile("f", source);
     vec![

@@ -59,8 +59,15 @@ impl ResourceLimiter for Limiter {
     }
 }
 
+/// Whose floor it is: the host's engine for conditions makes other code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guests {
+    Procedures,
+    Conditions,
+}
+
 /// The host's `engine/mod.rs`, line by line.
-fn config() -> Config {
+fn config(guests: Guests) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(128)
         .total_core_instances(128 * 16)
@@ -93,7 +100,7 @@ fn config() -> Config {
             false,
         )
         .relaxed_simd_deterministic(true)
-        .cranelift_nan_canonicalization(true)
+        .cranelift_nan_canonicalization(guests == Guests::Conditions)
         .max_wasm_stack(2 << 20)
         .async_stack_size(4 << 20)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
@@ -147,8 +154,8 @@ pub(crate) struct RustFloor {
 
 impl RustFloor {
     /// The functions of the guest's one interface.
-    pub(crate) fn new(package: &str, interface: &'static str) -> RustFloor {
-        let engine = wasmtime::Engine::new(&config()).expect("an engine");
+    pub(crate) fn new(guests: Guests, package: &str, interface: &'static str) -> RustFloor {
+        let engine = wasmtime::Engine::new(&config(guests)).expect("an engine");
         let component = Component::from_file(&engine, super::guest(package)).expect("the guest");
         RustFloor {
             interface,
@@ -265,8 +272,8 @@ pub(crate) struct JavascriptFloor {
 }
 
 impl JavascriptFloor {
-    pub(crate) fn new() -> JavascriptFloor {
-        let engine = wasmtime::Engine::new(&config()).expect("an engine");
+    pub(crate) fn new(guests: Guests) -> JavascriptFloor {
+        let engine = wasmtime::Engine::new(&config(guests)).expect("an engine");
         let file = super::root().join("sdk/js-engine/engine.wasm");
         let component = Component::from_file(&engine, file).expect("the engine component");
         let linked = JavascriptEnginePre::new(link(&engine, &component));

@@ -4,8 +4,8 @@ use crate::support::{guest, run};
 use perihelion::{Runtime, Storage, Value};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A runtime on a cache directory that counts what it compiles.
 fn counting_runtime(cache: &Path) -> (Runtime, Arc<AtomicUsize>) {
@@ -73,6 +73,47 @@ fn h62_compiled_code_is_loaded_only_if_this_host_wrote_it() {
     // Another key: the file of another host.
     std::fs::write(cache.join("key"), [7; 32]).unwrap();
     assert_eq!(use_component(&cache), 1);
+}
+
+/// Asks a condition that is the first of its process; says what was compiled for that.
+fn first_decision(cache: &Path) -> Vec<String> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let runtime = Runtime::builder()
+        .cache_directory(cache)
+        .on_compile(move |what| tell.lock().unwrap().push(what.to_string()))
+        .build()
+        .unwrap();
+    let mut session = runtime.vault(Storage::Memory).unwrap().session().unwrap();
+    run(
+        &mut session,
+        "CREATE CONDITION yes(context JSON) LANGUAGE javascript AS $$
+           function yes() { return true; }
+         $$",
+    );
+    let decision = session.check("yes", "{}").unwrap();
+    assert!(decision.is_allowed(), "{:?}", decision.failure);
+    told.lock().unwrap().clone()
+}
+
+/// Its code differs from that of procedures, and compiling it takes longer than a
+/// condition may run.
+#[test]
+fn the_engine_for_conditions_is_compiled_once_and_on_nobodys_clock() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("cache");
+    assert_eq!(
+        first_decision(&cache),
+        [
+            "the JavaScript engine",
+            "the JavaScript engine, for conditions"
+        ]
+    );
+    assert_eq!(
+        first_decision(&cache),
+        [""; 0],
+        "the second process finds both"
+    );
 }
 
 #[test]

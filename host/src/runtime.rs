@@ -5,12 +5,12 @@ use crate::admission::Admission;
 use crate::condition::Conditions;
 use crate::database::memory;
 use crate::engine::{CALLS_MAX, CompileLimits, Engine, Options};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::javascript::JavaScript;
 use crate::linker::Linked;
 use crate::vault::{Storage, Vault};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The engine that runs procedures. Clones share it.
 #[derive(Clone)]
@@ -21,7 +21,10 @@ pub struct Runtime(Arc<RuntimeCore>);
 pub struct Builder(Options);
 
 pub(crate) struct RuntimeCore {
+    /// For procedures, and for compiling JavaScript to bytecode.
     pub(crate) engine: Engine,
+    /// For conditions, once there is one.
+    pure: OnceLock<Result<Engine>>,
     pub(crate) javascript: JavaScript,
     pub(crate) linked: Linked,
     pub(crate) admission: Arc<Admission>,
@@ -29,6 +32,13 @@ pub(crate) struct RuntimeCore {
 }
 
 impl RuntimeCore {
+    /// The engine for conditions. Its pool takes address space, so that it is made when
+    /// it is first asked for.
+    pub(crate) fn pure_engine(&self) -> Result<&Engine> {
+        let made = self.pure.get_or_init(|| self.engine.for_conditions());
+        made.as_ref().map_err(Error::clone)
+    }
+
     /// Compiles a stored JavaScript source again, for this engine.
     pub(crate) fn recompile(&self) -> impl Fn(&str, &[String], &str) -> Result<Arc<[u8]>> {
         |name, names, source| self.javascript.compile(&self.engine, name, names, source)
@@ -59,7 +69,8 @@ impl Builder {
     }
 
     /// Is told the name of what is about to be compiled to machine code: the JavaScript
-    /// engine once, which takes seconds, or a function's component.
+    /// engine, once for procedures and once for conditions, which takes seconds, or a
+    /// function's component.
     pub fn on_compile(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Builder {
         self.0.on_compile = Some(Box::new(tell));
         self
@@ -96,6 +107,7 @@ impl Builder {
         memory::install()?;
         Ok(Runtime(Arc::new(RuntimeCore {
             engine: Engine::new(self.0)?,
+            pure: OnceLock::new(),
             javascript: JavaScript::new(),
             linked: Linked::default(),
             admission: Admission::new(CALLS_MAX),

@@ -38,6 +38,18 @@ pub(crate) struct Conditions {
 #[derive(Debug)]
 pub(crate) struct NotPure(pub(crate) String);
 
+/// A condition that is ready to be asked.
+enum Ready<'f> {
+    JavaScript {
+        linked: JavascriptEnginePre<Bounds>,
+        bytecode: &'f [u8],
+    },
+    Component {
+        linked: InstancePre<Bounds>,
+        export: &'f ExportPath,
+    },
+}
+
 /// What a condition returned.
 enum Answer {
     Boolean(bool),
@@ -109,12 +121,14 @@ pub(super) fn run(
         Ok(document) => document,
         Err(failure) => return (Err(failure), 0),
     };
-    let mut store = match store(&vault.runtime.engine) {
-        Ok(store) => store,
+    let (ready, mut store) = match prepare(vault, function) {
+        Ok(prepared) => prepared,
         Err(error) => return (Err(Failure::new(FailureKind::Host, error)), 0),
     };
+    // The clocks are the condition's: that it is the first, and code is compiled for it,
+    // is no reason to deny.
     let meter = Meter::start(Limits::CONDITION, Arc::clone(&function.enabled));
-    let answer = answer(vault, function, &mut store, &meter, document);
+    let answer = answer(ready, &function.signature, &mut store, &meter, document);
     let left = store.get_fuel().unwrap_or(0);
     let instructions = Limits::CONDITION.instructions.saturating_sub(left);
     let result = match answer {
@@ -122,6 +136,30 @@ pub(super) fn run(
         Err(ending) => Err(explain(function, ending)),
     };
     (result, instructions)
+}
+
+fn prepare<'f>(vault: &VaultCore, function: &'f Function) -> Result<(Ready<'f>, Store<Bounds>)> {
+    let runtime = &vault.runtime;
+    let (conditions, engine) = (&runtime.conditions, runtime.pure_engine()?);
+    let ready = match &function.code {
+        Code::JavaScript { bytecode, .. } if bytecode.is_empty() => {
+            let why = "its source does not compile with this engine";
+            return Err(failed(&function.name, why));
+        }
+        Code::JavaScript { bytecode, .. } => Ready::JavaScript {
+            linked: conditions.javascript(engine, &runtime.javascript)?,
+            bytecode,
+        },
+        Code::Component { hash, export } => {
+            let bytes = || vault.catalog.content(hash);
+            let compile = || engine.component(hash, &function.name, Origin::Upload, bytes);
+            Ready::Component {
+                linked: conditions.component(engine, hash, compile)?,
+                export,
+            }
+        }
+    };
+    Ok((ready, store(engine)?))
 }
 
 fn store(engine: &Engine) -> Result<Store<Bounds>> {
@@ -142,46 +180,24 @@ fn store(engine: &Engine) -> Result<Store<Bounds>> {
 }
 
 fn answer(
-    vault: &VaultCore,
-    function: &Function,
+    ready: Ready<'_>,
+    signature: &Signature,
     store: &mut Store<Bounds>,
     meter: &Meter,
     document: Document<'_>,
 ) -> Result<Answer, Ending> {
-    let runtime = &vault.runtime;
-    let host = |error| Ending::Failure(Failure::new(FailureKind::Host, error));
-    match &function.code {
-        Code::JavaScript { bytecode, .. } => {
-            if bytecode.is_empty() {
-                let why = "its source does not compile with this engine";
-                return Err(host(failed(&function.name, why)));
-            }
-            let linked = runtime
-                .conditions
-                .javascript(&runtime.engine, &runtime.javascript)
-                .map_err(host)?;
+    match ready {
+        Ready::JavaScript { linked, bytecode } => {
             // It reads the text for itself; what was read to check it may be large.
             let text = document.text;
             drop(document);
             finished(drive(ask_javascript(store, &linked, bytecode, text), meter))
         }
-        Code::Component { hash, export } => {
-            let argument = argument(&function.signature, &document)?;
+        Ready::Component { linked, export } => {
+            let argument = argument(signature, &document)?;
             drop(document);
-            let compile = || {
-                let bytes = || vault.catalog.content(hash);
-                runtime
-                    .engine
-                    .component(hash, &function.name, Origin::Upload, bytes)
-            };
-            let linked = runtime
-                .conditions
-                .component(&runtime.engine, hash, compile)
-                .map_err(host)?;
-            finished(drive(
-                ask_component(store, &linked, export, argument),
-                meter,
-            ))
+            let asked = ask_component(store, &linked, export, argument);
+            finished(drive(asked, meter))
         }
     }
 }

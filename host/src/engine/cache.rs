@@ -47,6 +47,16 @@ impl CodeCache {
         })
     }
 
+    /// The same directory, for an engine of another configuration: its files have other
+    /// names and other MACs.
+    pub(crate) fn with_compatibility(&self, compatibility: [u8; 32]) -> CodeCache {
+        CodeCache {
+            directory: self.directory.clone(),
+            compatibility,
+            key: self.key,
+        }
+    }
+
     /// The component, if its file is there and authentic.
     pub(crate) fn load(&self, engine: &wasmtime::Engine, hash: &ContentHash) -> Option<Component> {
         let bytes = read_file(&self.path(hash))?;
@@ -111,7 +121,8 @@ pub(crate) fn load_from_worker(engine: &wasmtime::Engine, code: &[u8]) -> Result
     // the child is the program that the embedder named to compile for it: it is trusted
     // as a library of the embedder's is, and had it been taken over by what it compiled,
     // so would have been this process, had it compiled that itself. It is of this
-    // version and configuration: the caller has compared that, and wasmtime does again.
+    // version and configuration: the caller has compared that, and wasmtime compares
+    // again what the code needs to run at all.
     let component = unsafe { Component::deserialize(engine, code) };
     component.map_err(|error| {
         Error::new(

@@ -2,7 +2,7 @@
 //! is the inside of. `worker.rs` starts it and waits for it.
 
 use super::frame::{Answer, Request};
-use super::{FEATURES, code_config, compatibility};
+use super::{Configuration, FEATURES, code_config, compatibility};
 use crate::component;
 use crate::error::{Error, Result, SqlState};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -19,9 +19,10 @@ use wasmtime::component::Component;
 ///
 /// [`Builder::compile_worker`]: crate::Builder::compile_worker
 pub fn compile_worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
-    confine(Request::read(&mut input)?)?;
+    let request = Request::read(&mut input)?;
+    confine(request)?;
     let component = Request::read_component(&mut input)?;
-    let answer = match caught(|| precompile(&component)) {
+    let answer = match caught(|| precompile(&component, request.configuration)) {
         Ok(answer) => answer,
         Err(error) => Answer::Refusal {
             message: error.message().to_string(),
@@ -41,9 +42,9 @@ pub(super) fn in_process(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Comp
 
 /// One thread: its CPU time is the process's, and its memory does not depend on how
 /// many processors there are.
-fn precompile(bytes: &[u8]) -> Result<Answer> {
+fn precompile(bytes: &[u8], configuration: Configuration) -> Result<Answer> {
     validate(bytes)?;
-    let mut config = code_config();
+    let mut config = code_config(configuration);
     config.parallel_compilation(false);
     let engine = wasmtime::Engine::new(&config).map_err(Error::internal)?;
     Ok(Answer::Code {

@@ -1,16 +1,18 @@
 //! What a host and its compile worker say to each other, through pipes: one request,
 //! one answer. Every length is checked before anything is made of it.
 //!
-//! Integers are little-endian. A request is the four bytes `pcw1`, seconds of CPU time
-//! (4 bytes), bytes of address space (8), the component's length (8), the component.
+//! Integers are little-endian. A request is the four bytes `pcw2`, the number of the
+//! engine's configuration (1 byte), seconds of CPU time (4), bytes of address space (8),
+//! the component's length (8), the component.
 //! An answer is one byte; 0 is followed by the hash of the engine's configuration (32
 //! bytes) and the code, 1 by message and detail of a refusal, as JSON; code and refusal
 //! are a length (8) and that many bytes.
 
+use super::Configuration;
 use crate::limits::{COMPONENT_BYTES_MAX, UPLOAD_CODE_BYTES_MAX};
 use std::io::{self, Read, Write};
 
-const MAGIC: [u8; 4] = *b"pcw1";
+const MAGIC: [u8; 4] = *b"pcw2";
 const CODE: u8 = 0;
 const REFUSAL: u8 = 1;
 
@@ -20,6 +22,7 @@ const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 /// The head of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Request {
+    pub(super) configuration: Configuration,
     pub(super) cpu_seconds: u32,
     pub(super) memory_bytes: u64,
 }
@@ -40,6 +43,7 @@ pub(super) enum Answer {
 impl Request {
     pub(super) fn write(self, to: &mut impl Write, component: &[u8]) -> io::Result<()> {
         to.write_all(&MAGIC)?;
+        to.write_all(&[self.configuration.number()])?;
         to.write_all(&self.cpu_seconds.to_le_bytes())?;
         to.write_all(&self.memory_bytes.to_le_bytes())?;
         to.write_all(&(component.len() as u64).to_le_bytes())?;
@@ -52,7 +56,11 @@ impl Request {
         if read_array(from)? != MAGIC {
             return Err(io::Error::other("this is no request to compile"));
         }
+        let [number] = read_array(from)?;
+        let configuration = Configuration::from_number(number)
+            .ok_or_else(|| io::Error::other(format!("{number} is no configuration")))?;
         Ok(Request {
+            configuration,
             cpu_seconds: u32::from_le_bytes(read_array(from)?),
             memory_bytes: u64::from_le_bytes(read_array(from)?),
         })
@@ -138,15 +146,18 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let request = Request {
-            cpu_seconds: 60,
-            memory_bytes: 2 << 30,
-        };
-        let mut bytes = Vec::new();
-        request.write(&mut bytes, b"component").unwrap();
-        let rest = &mut &bytes[..];
-        assert_eq!(Request::read(rest).unwrap(), request);
-        assert_eq!(Request::read_component(rest).unwrap(), b"component");
+        for configuration in [Configuration::Procedures, Configuration::Conditions] {
+            let request = Request {
+                configuration,
+                cpu_seconds: 60,
+                memory_bytes: 2 << 30,
+            };
+            let mut bytes = Vec::new();
+            request.write(&mut bytes, b"component").unwrap();
+            let rest = &mut &bytes[..];
+            assert_eq!(Request::read(rest).unwrap(), request);
+            assert_eq!(Request::read_component(rest).unwrap(), b"component");
+        }
         let code = Answer::Code {
             compatibility: [7; 32],
             code: vec![1, 2, 3],
@@ -164,6 +175,19 @@ mod tests {
             panic!("{bytes:?}");
         };
         assert!(message == "no" && detail.len() > 1_000);
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        let request = |magic: &[u8], configuration: u8| {
+            let rest = [60, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0];
+            [magic, &[configuration], &rest].concat()
+        };
+        assert!(Request::read(&mut &request(&MAGIC, 1)[..]).is_ok());
+        for (magic, configuration) in [(b"pcw1", 0), (&MAGIC, 2), (&MAGIC, 255)] {
+            let bytes = request(magic, configuration);
+            assert!(Request::read(&mut &bytes[..]).is_err(), "{bytes:?}");
+        }
     }
 
     #[test]

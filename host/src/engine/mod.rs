@@ -1,6 +1,7 @@
 //! wasmtime as this host configures it, and compiled components.
 //!
-//! One engine a runtime. Nothing else builds a `Config`.
+//! Two engines a runtime: one for procedures, and one for conditions, once there is a
+//! condition to run. Nothing else builds a `Config`.
 
 mod cache;
 mod compile;
@@ -55,11 +56,11 @@ pub(crate) type ContentHash = [u8; 32];
 
 /// The engine and what it has compiled.
 pub(crate) struct Engine {
+    configuration: Configuration,
     wasmtime: wasmtime::Engine,
     compatibility: [u8; 32],
     cache: Option<CodeCache>,
-    on_compile: Option<OnCompile>,
-    worker: Option<CompileWorker>,
+    shared: Arc<Shared>,
     compiled: Mutex<HashMap<ContentHash, Compilation>>,
     /// An engine for each class of stacks but the smallest, once one is asked for.
     larger_stacks: [OnceLock<Result<wasmtime::Engine>>; STACK_CLASSES_BYTES.len() - 1],
@@ -75,6 +76,21 @@ pub(crate) struct Options {
     pub(crate) on_compile: Option<OnCompile>,
     pub(crate) worker: Option<PathBuf>,
     pub(crate) compile_limits: CompileLimits,
+}
+
+/// What the code of an engine is made for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Configuration {
+    /// For procedures: as fast as it can be.
+    Procedures,
+    /// For conditions: each result has the same bits on every processor.
+    Conditions,
+}
+
+/// What the engines of a runtime share.
+struct Shared {
+    on_compile: Option<OnCompile>,
+    worker: Option<CompileWorker>,
 }
 
 /// Who made a component.
@@ -93,21 +109,38 @@ pub(crate) type OnCompile = Box<dyn Fn(&str) + Send + Sync>;
 type Compilation = Arc<OnceLock<Result<Component>>>;
 
 impl Engine {
+    /// The engine for procedures.
     pub(crate) fn new(options: Options) -> Result<Engine> {
-        let wasmtime = engine_with_stack(STACK_CLASSES_BYTES[0])?;
-        let compatibility = compatibility(&wasmtime);
-        let cache = match options.cache_directory {
-            Some(directory) => Some(CodeCache::open(directory, compatibility)?),
-            None => None,
-        };
-        Ok(Engine {
-            wasmtime,
-            compatibility,
-            cache,
+        let shared = Arc::new(Shared {
             on_compile: options.on_compile,
             worker: options
                 .worker
                 .map(|path| CompileWorker::new(path, options.compile_limits)),
+        });
+        let mut engine = Engine::with(Configuration::Procedures, shared)?;
+        if let Some(directory) = options.cache_directory {
+            engine.cache = Some(CodeCache::open(directory, engine.compatibility)?);
+        }
+        Ok(engine)
+    }
+
+    /// The engine for conditions beside this one for procedures: with the same directory
+    /// and the same workers.
+    pub(crate) fn for_conditions(&self) -> Result<Engine> {
+        let mut engine = Engine::with(Configuration::Conditions, Arc::clone(&self.shared))?;
+        let cache = self.cache.as_ref();
+        engine.cache = cache.map(|cache| cache.with_compatibility(engine.compatibility));
+        Ok(engine)
+    }
+
+    fn with(configuration: Configuration, shared: Arc<Shared>) -> Result<Engine> {
+        let wasmtime = engine_with_stack(configuration, STACK_CLASSES_BYTES[0])?;
+        Ok(Engine {
+            configuration,
+            compatibility: compatibility(&wasmtime),
+            wasmtime,
+            cache: None,
+            shared,
             compiled: Mutex::default(),
             larger_stacks: Default::default(),
             moved: Mutex::default(),
@@ -136,7 +169,7 @@ impl Engine {
             return Ok(moved.clone());
         }
         let engine = engine
-            .get_or_init(|| engine_with_stack(stack_bytes))
+            .get_or_init(|| engine_with_stack(self.configuration, stack_bytes))
             .clone()?;
         let moved = cache::move_to(&engine, &component)?;
         let mut all = self.moved.lock().map_err(Error::internal)?;
@@ -190,12 +223,10 @@ impl Engine {
             return Ok(component);
         }
         let bytes = bytes()?;
-        if let Some(on_compile) = &self.on_compile {
-            on_compile(what);
-        }
-        let component = match (&self.worker, origin) {
+        self.tell(what, origin);
+        let component = match (&self.shared.worker, origin) {
             (Some(worker), Origin::Upload) => {
-                let code = worker.compile(&bytes, &self.compatibility)?;
+                let code = worker.compile(&bytes, self.configuration, &self.compatibility)?;
                 cache::load_from_worker(&self.wasmtime, &code)?
             }
             _ => compile::in_process(&self.wasmtime, &bytes)?,
@@ -205,12 +236,44 @@ impl Engine {
         }
         Ok(component)
     }
+
+    /// What is the host's own is compiled once for each engine: a person should not
+    /// wonder why twice.
+    fn tell(&self, what: &str, origin: Origin) {
+        let Some(on_compile) = &self.shared.on_compile else {
+            return;
+        };
+        match (self.configuration, origin) {
+            (Configuration::Conditions, Origin::Own) => {
+                on_compile(&format!("{what}, for conditions"));
+            }
+            _ => on_compile(what),
+        }
+    }
+}
+
+impl Configuration {
+    /// As a compile worker is told.
+    fn number(self) -> u8 {
+        match self {
+            Configuration::Procedures => 0,
+            Configuration::Conditions => 1,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Configuration> {
+        match number {
+            0 => Some(Configuration::Procedures),
+            1 => Some(Configuration::Conditions),
+            _ => None,
+        }
+    }
 }
 
 /// An engine that runs guests, with a pool of its own: its address space is taken when
 /// it is made.
-fn engine_with_stack(stack_bytes: u64) -> Result<wasmtime::Engine> {
-    let mut config = code_config();
+fn engine_with_stack(configuration: Configuration, stack_bytes: u64) -> Result<wasmtime::Engine> {
+    let mut config = code_config(configuration);
     config
         .max_wasm_stack(stack_bytes as usize)
         .async_stack_size(stack_bytes as usize + HOST_STACK_BYTES)
@@ -219,7 +282,7 @@ fn engine_with_stack(stack_bytes: u64) -> Result<wasmtime::Engine> {
 }
 
 /// What compiled code depends on: a worker that compiles for this host has the same.
-fn code_config() -> Config {
+fn code_config(configuration: Configuration) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -230,7 +293,8 @@ fn code_config() -> Config {
         .wasm_features(FEATURES, true)
         .relaxed_simd_deterministic(true)
         // The bits of a NaN are the processor's choice otherwise, and a guest can see them.
-        .cranelift_nan_canonicalization(true)
+        // A loop of floating point takes up to 2.4 times as long with it.
+        .cranelift_nan_canonicalization(configuration == Configuration::Conditions)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
 }
@@ -269,4 +333,34 @@ fn compatibility(engine: &wasmtime::Engine) -> [u8; 32] {
     let mut digest = Digest(blake3::Hasher::new());
     engine.precompile_compatibility_hash().hash(&mut digest);
     *digest.0.finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Configuration; 2] = [Configuration::Procedures, Configuration::Conditions];
+
+    #[test]
+    fn a_number_names_a_configuration_or_none() {
+        for configuration in BOTH {
+            let found = Configuration::from_number(configuration.number());
+            assert_eq!(found, Some(configuration));
+        }
+        assert_eq!(Configuration::from_number(2), None);
+    }
+
+    /// wasmtime would load the one's code into the other.
+    #[test]
+    fn code_of_one_configuration_is_never_taken_for_the_others() {
+        let [procedures, conditions] =
+            BOTH.map(|configuration| wasmtime::Engine::new(&code_config(configuration)).unwrap());
+        assert_ne!(compatibility(&procedures), compatibility(&conditions));
+        let component = "(component (core module (func (export \"sum\") (param f64 f64)
+            (result f64) local.get 0 local.get 1 f64.add)))";
+        let component = wat::parse_str(component).unwrap();
+        let [fast, same] =
+            [procedures, conditions].map(|engine| engine.precompile_component(&component).unwrap());
+        assert_ne!(fast, same, "only conditions look for a NaN");
+    }
 }

@@ -1,6 +1,7 @@
 //! Compile workers, from outside: a process for each upload, with a deadline, and at
 //! most a few at once. `compile.rs` is what runs in them.
 
+use super::Configuration;
 use super::frame::{Answer, Request};
 use crate::error::{Error, Result, SqlState};
 use crate::limits;
@@ -68,13 +69,18 @@ impl CompileWorker {
     }
 
     /// The compiled code of a component, for an engine with this configuration.
-    pub(crate) fn compile(&self, component: &[u8], wanted: &[u8; 32]) -> Result<Vec<u8>> {
+    pub(crate) fn compile(
+        &self,
+        component: &[u8],
+        configuration: Configuration,
+        wanted: &[u8; 32],
+    ) -> Result<Vec<u8>> {
         let _slot = self.wait_for_slot()?;
         let mut worker = Running {
             child: start(&self.path)?,
             ended: None,
         };
-        match self.ask(&mut worker, component)? {
+        match self.ask(&mut worker, component, self.request(configuration))? {
             Some(Ok(Answer::Code {
                 compatibility,
                 code,
@@ -113,22 +119,27 @@ impl CompileWorker {
         Ok(Slot(self))
     }
 
+    fn request(&self, configuration: Configuration) -> Request {
+        let cpu_seconds = self.limits.cpu_time.as_secs();
+        Request {
+            configuration,
+            cpu_seconds: cpu_seconds.try_into().unwrap_or(u32::MAX),
+            memory_bytes: self.limits.memory_bytes,
+        }
+    }
+
     /// Sends the request and reads the answer; none if it took too long. Pipes have no
     /// deadlines, so a thread reads and this one waits; it ends when the worker does.
-    fn ask(&self, worker: &mut Running, component: &[u8]) -> Result<Option<io::Result<Answer>>> {
+    fn ask(
+        &self,
+        worker: &mut Running,
+        component: &[u8],
+        request: Request,
+    ) -> Result<Option<io::Result<Answer>>> {
         let (Some(mut to), Some(mut from)) =
             (worker.child.stdin.take(), worker.child.stdout.take())
         else {
             return Err(Error::internal("a worker without pipes"));
-        };
-        let request = Request {
-            cpu_seconds: self
-                .limits
-                .cpu_time
-                .as_secs()
-                .try_into()
-                .unwrap_or(u32::MAX),
-            memory_bytes: self.limits.memory_bytes,
         };
         let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {

@@ -40,7 +40,7 @@ impl Session {
         let (export, found) = inspection.export(name)?;
         let signature = signature(create, found)?;
         let hash = *blake3::hash(content).as_bytes();
-        let engine = &self.core.vault.runtime.engine;
+        let engine = self.core.vault.runtime.pure_engine()?;
         let compiled = engine.component(&hash, name, Origin::Upload, || Ok(Arc::clone(content)))?;
         Conditions::check(engine, &compiled)?;
         Ok(NewFunction {
