@@ -10,6 +10,7 @@ mod conditions;
 mod database;
 mod documents;
 mod explain;
+mod function_limits;
 mod functions;
 mod input;
 mod javascript;

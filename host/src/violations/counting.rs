@@ -118,11 +118,14 @@ impl Switch {
         callers.entry(caller.into()).or_default().add(now)
     }
 
+    /// Whether the function may be refused to somebody. Most are to nobody, and need no
+    /// look at the clock.
+    pub(crate) fn has_denials(&self) -> bool {
+        self.has_denials.load(Ordering::Acquire)
+    }
+
     /// For how long the function is still refused to the caller, if it is.
     pub(crate) fn refused_for(&self, caller: &str, now: Instant) -> Option<Duration> {
-        if !self.has_denials.load(Ordering::Acquire) {
-            return None;
-        }
         let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         callers.get(caller)?.refused_for(now)
     }
