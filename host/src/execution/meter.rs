@@ -107,11 +107,17 @@ impl Meter {
         self.end(Stop::Limit(exceeded));
     }
 
-    pub(crate) fn wall_time(&self) -> Duration {
-        self.started.elapsed()
+    /// What was used of both clocks so far: wall time, and CPU time. A thread uses no more
+    /// of the second than of the first, and what is short is not worth a system call.
+    pub(crate) fn used(&self) -> (Duration, Duration) {
+        let wall = self.started.elapsed();
+        match wall < SHORT {
+            true => (wall, wall),
+            false => (wall, self.cpu_time()),
+        }
     }
 
-    pub(crate) fn cpu_time(&self) -> Duration {
+    fn cpu_time(&self) -> Duration {
         thread_cpu_time().saturating_sub(self.cpu_started)
     }
 
@@ -129,6 +135,9 @@ impl Meter {
         *ended.get_or_insert(stop)
     }
 }
+
+/// Below this the time on the clock stands for the CPU time, which it bounds.
+const SHORT: Duration = Duration::from_micros(20);
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)

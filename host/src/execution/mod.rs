@@ -226,10 +226,11 @@ impl Execution {
 
     /// What was used so far, given the fuel that burnt.
     pub(crate) fn cost(&self, instructions: u64) -> Cost {
+        let (wall_time, cpu_time) = self.meter.used();
         Cost {
             instructions,
-            cpu_time: self.meter.cpu_time(),
-            wall_time: self.meter.wall_time(),
+            cpu_time,
+            wall_time,
             memory_bytes_peak: self.memory.peak_bytes(),
             host_calls: self.host_calls,
             host_bytes: self.host_bytes,
