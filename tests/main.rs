@@ -12,6 +12,7 @@ mod documents;
 mod explain;
 mod function_limits;
 mod functions;
+mod hostile;
 mod input;
 mod javascript;
 mod limits;

@@ -41,6 +41,31 @@ mod hostile {
         deeper_in_memory([0; 64])
     }
 
+    /// Reads where no memory is.
+    pub fn read_beyond() -> i64 {
+        // SAFETY: there is none; the sandbox has to see to it.
+        unsafe { black_box(0xFFFF_FFF0_usize as *const i64).read_volatile() }
+    }
+
+    /// Reads what it has given back, which another of its own values may have by now.
+    pub fn use_after_free() -> i64 {
+        let freed = Box::into_raw(Box::new(black_box(7_i64)));
+        // SAFETY: there is none; the harm must be the guest's own.
+        unsafe { drop(Box::from_raw(freed)) };
+        let other = Box::new(black_box(8_i64));
+        let found = unsafe { black_box(freed).read_volatile() };
+        i64::from(found != i64::MIN && *other == 8)
+    }
+
+    /// Gives the same memory back twice.
+    pub fn free_twice() {
+        let freed = Box::into_raw(Box::new(black_box([7_i64; 32])));
+        for _ in 0..2 {
+            // SAFETY: there is none; the harm must be the guest's own.
+            unsafe { drop(Box::from_raw(black_box(freed))) };
+        }
+    }
+
     /// Claims that a permission was refused that it never asked for: the host must
     /// not record a denial, nor suggest a GRANT.
     pub fn forge_denied() -> Result<i64> {
