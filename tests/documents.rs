@@ -105,9 +105,11 @@ fn the_limits_of_the_reference_are_the_ones_that_hold() {
         else {
             panic!("{row:?}");
         };
-        let line = reference
-            .lines()
-            .find(|line| line.starts_with('|') && line.contains(&format!("| `{setting}`")));
+        let line = reference.lines().find(|line| {
+            line.starts_with("| ")
+                && !line.starts_with("| `")
+                && line.contains(&format!("| `{setting}`"))
+        });
         let line = line.unwrap_or_else(|| panic!("{setting} is not in the table"));
         for value in [default, most] {
             let shown = format!("| {} |", quantity(value, unit));

@@ -22,8 +22,6 @@ pub(super) struct Attack {
     pub(super) entries: &'static [(&'static str, usize)],
     /// What the process may need at most while it runs, in MiB.
     pub(super) peak_mib: u64,
-    /// Panics of libraries that the host catches.
-    pub(super) caught_panics: usize,
 }
 
 /// The code of the function `f`.
@@ -125,7 +123,6 @@ impl Attack {
             ending: Ending::Gives(""),
             entries: &[],
             peak_mib: 96,
-            caught_panics: 0,
         }
     }
 
@@ -161,11 +158,6 @@ impl Attack {
 
     pub(super) const fn entries(mut self, entries: &'static [(&'static str, usize)]) -> Attack {
         self.entries = entries;
-        self
-    }
-
-    pub(super) const fn caught_panics(mut self, caught_panics: usize) -> Attack {
-        self.caught_panics = caught_panics;
         self
     }
 

@@ -142,7 +142,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         "export f: func();",
         r#"(module (memory (export "memory") 2049) (func (export "f")))"#,
     )
-    .not_created("22023", "not valid"),
+    .not_created("22023", "does not fit"),
     core(
         "a table that grows",
         "export f: func();",
@@ -156,7 +156,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         "export f: func();",
         r#"(module (table $t 10000000 funcref) (func (export "f")))"#,
     )
-    .not_created("22023", "not valid"),
+    .not_created("22023", "does not fit"),
     component(
         "four memories that are too much together",
         r#"(component
