@@ -14,6 +14,10 @@
 //!   it costs with none. `text` is against what a guest writes, done by bare rusqlite:
 //!   `query_row` with the text and its values; `point` and `js` against the same with
 //!   rusqlite's statement cache. All in one transaction.
+//! - `metering`: a call that only computes, with everything that the host counts and
+//!   looks at, against the same guest on bare wasmtime that counts nothing. What is
+//!   promised is JavaScript's cost; loops of a few instructions, and calls that do next
+//!   to nothing, show the most that counting can cost.
 //! - `condition`: a decision, its context read and its entry written, against a fresh
 //!   call by bare wasmtime with the context as it needs it.
 //! - `audit`: the entries of a call without effects, and the one of a decision,
@@ -84,6 +88,7 @@ pub fn cases(directory: &Path) -> Vec<Case> {
     cases.extend(warm_javascript(&session, &native));
     cases.extend(query(&session, &native));
     cases.extend(condition(&session));
+    cases.extend(metering(&session));
     cases.push(audit(directory));
     cases.push(audit_decision(directory));
     cases
@@ -309,6 +314,62 @@ fn condition(session: &Shared<Session>) -> Vec<Case> {
         },
     ]
 }
+
+fn metering(session: &Shared<Session>) -> Vec<Case> {
+    let floor = JavascriptFloor::new(Guests::Unmetered);
+    let fib = floor.compile(
+        "js_fib",
+        "function js_fib(n) { return n < 2 ? n : js_fib(n - 1) + js_fib(n - 2); }",
+    );
+    vec![
+        Case {
+            name: "metering/js",
+            perihelion: compute(session, "js_fib", 24, FIB_24),
+            floor: timed(move || {
+                let result = floor.fresh(&fib, &[floor::Value::Integer(24)]);
+                assert!(matches!(result, floor::Value::Integer(FIB_24)));
+            }),
+            bound: METERING,
+            batch: 2,
+        },
+        Case {
+            name: "metering/rust/loops",
+            perihelion: compute(session, "primes", 1_000_000, PRIMES_BELOW_MILLION),
+            floor: compute_bare("primes", 1_000_000, PRIMES_BELOW_MILLION),
+            bound: Bound::None,
+            batch: 2,
+        },
+        Case {
+            name: "metering/rust/calls",
+            perihelion: compute(session, "fib", 30, FIB_30),
+            floor: compute_bare("fib", 30, FIB_30),
+            bound: Bound::None,
+            batch: 2,
+        },
+    ]
+}
+
+fn compute(session: &Shared<Session>, function: &'static str, n: i64, result: i64) -> Timed {
+    call(
+        session,
+        function,
+        vec![Value::Integer(n)],
+        Value::Integer(result),
+    )
+}
+
+fn compute_bare(function: &str, n: i64, result: i64) -> Timed {
+    let floor = RustFloor::new(Guests::Unmetered, "bench-guest", "bench");
+    let export = floor.export(function);
+    timed(move || assert_eq!(floor.fresh::<(i64,), (i64,)>(&export, (n,)), (result,)))
+}
+
+/// Instructions, CPU and wall time, and memory together.
+const METERING: Bound = Bound::Ratio(1.28);
+
+const FIB_24: i64 = 46_368;
+const FIB_30: i64 = 832_040;
+const PRIMES_BELOW_MILLION: i64 = 78_498;
 
 fn audit(directory: &Path) -> Case {
     let mut log = AuditLog::open(directory);

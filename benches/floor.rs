@@ -59,11 +59,13 @@ impl ResourceLimiter for Limiter {
     }
 }
 
-/// Whose floor it is: the host's engine for conditions makes other code.
+/// Whose floor it is: the host's engine for conditions makes other code, and without
+/// metering no instruction is counted and no memory limited.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guests {
     Procedures,
     Conditions,
+    Unmetered,
 }
 
 /// The host's `engine/mod.rs`, line by line.
@@ -86,7 +88,7 @@ fn config(guests: Guests) -> Config {
     let mut config = Config::new();
     config
         .cranelift_opt_level(OptLevel::Speed)
-        .consume_fuel(true)
+        .consume_fuel(guests != Guests::Unmetered)
         .concurrency_support(false)
         .wasm_features(
             WasmFeatures::GC
@@ -119,8 +121,11 @@ fn drive<F: Future>(future: F) -> F::Output {
     }
 }
 
-fn store(engine: &wasmtime::Engine) -> Store<Limiter> {
+fn store(engine: &wasmtime::Engine, guests: Guests) -> Store<Limiter> {
     let mut store = Store::new(engine, Limiter { used_bytes: 0 });
+    if guests == Guests::Unmetered {
+        return store;
+    }
     store.limiter(|limiter| limiter);
     store.set_hostcall_fuel(32 << 20);
     store.set_max_component_handles(1_000);
@@ -150,6 +155,7 @@ pub(crate) struct RustFloor {
     engine: wasmtime::Engine,
     linked: InstancePre<Limiter>,
     component: Component,
+    guests: Guests,
 }
 
 impl RustFloor {
@@ -162,6 +168,7 @@ impl RustFloor {
             linked: link(&engine, &component),
             component,
             engine,
+            guests,
         }
     }
 
@@ -182,7 +189,7 @@ impl RustFloor {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let mut store = store(&self.engine);
+        let mut store = store(&self.engine, self.guests);
         let result = drive(async {
             let instance = self.linked.instantiate_async(&mut store).await?;
             let func = instance.get_typed_func::<P, R>(&mut store, export)?;
@@ -197,7 +204,7 @@ impl RustFloor {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let mut store = store(&self.engine);
+        let mut store = store(&self.engine, self.guests);
         let func = drive(async {
             let instance = self.linked.instantiate_async(&mut store).await?;
             instance.get_typed_func::<P, R>(&mut store, export)
@@ -269,6 +276,7 @@ where
 pub(crate) struct JavascriptFloor {
     engine: wasmtime::Engine,
     linked: JavascriptEnginePre<Limiter>,
+    guests: Guests,
 }
 
 impl JavascriptFloor {
@@ -280,12 +288,13 @@ impl JavascriptFloor {
         JavascriptFloor {
             linked: linked.expect("the exports"),
             engine,
+            guests,
         }
     }
 
     /// The bytecode of a source.
     pub(crate) fn compile(&self, name: &str, source: &str) -> Vec<u8> {
-        let mut store = store(&self.engine);
+        let mut store = store(&self.engine, self.guests);
         let compiled = drive(async {
             let instance = self.linked.instantiate_async(&mut store).await?;
             instance
@@ -316,7 +325,7 @@ impl JavascriptFloor {
     }
 
     fn load(&self, bytecode: &[u8]) -> (Store<Limiter>, JavascriptEngine) {
-        let mut store = store(&self.engine);
+        let mut store = store(&self.engine, self.guests);
         let instance: wasmtime::Result<JavascriptEngine> = drive(async {
             let instance = self.linked.instantiate_async(&mut store).await?;
             let javascript = instance.heliosdb_host_javascript();

@@ -64,7 +64,7 @@ fn compare(case: &mut Case) -> bool {
         _ => format!("{ratio:.2} times"),
     };
     let (bound, kept) = match case.bound {
-        Bound::Ratio(most) => (format!("{most:.1} times"), ratio <= most),
+        Bound::Ratio(most) => (format!("{most:.2} times"), ratio <= most),
         Bound::Above(most) => {
             let most = most.as_nanos() as f64;
             (format!("+{most} ns"), our - floor <= most)

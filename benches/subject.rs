@@ -12,6 +12,9 @@ const FUNCTIONS: &str = "
     CREATE FUNCTION js_add(a BIGINT, b BIGINT) RETURNS BIGINT LANGUAGE javascript AS $$
         function js_add(a, b) { return a + b; }
     $$;
+    CREATE FUNCTION js_fib(n BIGINT) RETURNS BIGINT LANGUAGE javascript AS $$
+        function js_fib(n) { return n < 2 ? n : js_fib(n - 1) + js_fib(n - 2); }
+    $$;
     CREATE FUNCTION js_points(n BIGINT) RETURNS BIGINT LANGUAGE javascript AS $$
         function js_points(n) {
             let sum = 0;
@@ -42,7 +45,7 @@ pub(crate) fn session(directory: &Path) -> Session {
     run(&mut session, super::SCHEMA);
     run(&mut session, super::FILL);
     let guest = super::guest("bench-guest");
-    for name in ["nop", "add", "points"] {
+    for name in ["nop", "add", "fib", "primes", "points"] {
         let create = format!(
             "CREATE FUNCTION {name} LANGUAGE wasm AS '{}'",
             guest.display()

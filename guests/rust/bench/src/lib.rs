@@ -24,6 +24,28 @@ mod bench {
         format!("{text}: {} characters", text.chars().count())
     }
 
+    /// Work in loops over memory: the number of primes below `n`.
+    pub fn primes(n: i64) -> i64 {
+        let n = usize::try_from(n).unwrap_or(0);
+        let mut is_composite = vec![false; n];
+        let mut found = 0;
+        for number in 2..n {
+            if is_composite[number] {
+                continue;
+            }
+            found += 1;
+            for multiple in (number.saturating_mul(number)..n).step_by(number) {
+                is_composite[multiple] = true;
+            }
+        }
+        found
+    }
+
+    /// Work in calls, each of which does next to nothing: a Fibonacci number.
+    pub fn fib(n: i64) -> i64 {
+        if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
+    }
+
     /// One query by primary key.
     pub fn point(id: i64) -> Result<Option<String>> {
         let row = database::query_one("SELECT name FROM item WHERE id = ?", params![id])?;
