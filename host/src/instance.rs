@@ -90,7 +90,12 @@ impl Running {
     /// Calls the function with values of its parameters' types. After an error the
     /// instance is gone, and only `finish` remains to be called.
     pub(crate) fn invoke(&mut self, arguments: &[Value]) -> Result<Value> {
-        self.store.data_mut().recorder.invocations += 1;
+        let recorder = &mut self.store.data_mut().recorder;
+        recorder.invocations += 1;
+        if recorder.invocations > 1 {
+            // The statement around it has worked since the last row.
+            self.meter.begin_waiting();
+        }
         let result = match std::mem::replace(&mut self.guest, Guest::None) {
             Guest::None => Err(Ending::Error(unexplained())),
             Guest::JavaScript(engine) => {

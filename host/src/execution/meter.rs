@@ -4,7 +4,7 @@ use crate::database::memory::Account;
 use crate::limits::{Exceeded, Limit, Limits};
 use crate::violations::Switch;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use wasmtime::ResourceLimiter;
 
@@ -15,9 +15,12 @@ pub(crate) struct Meter {
     /// Whether the function may still run.
     enabled: Arc<Switch>,
     started: Instant,
-    cpu_started: Duration,
+    /// The thread's CPU clock at the start. Reading that clock takes a system call, so it
+    /// is read at the first look: until then the guest has computed, for a fifth of a
+    /// millisecond at most, and the time on the clock, which bounds it, stands for it.
+    cpu_started: OnceLock<Duration>,
     /// Before this time on the clock the CPU time cannot have reached its limit: a
-    /// thread's CPU clock is never faster. Reading that clock takes a system call.
+    /// thread's CPU clock is never faster.
     cpu_look_at_ns: AtomicU64,
     ended: Mutex<Option<Stop>>,
     /// What SQLite holds for the execution.
@@ -55,7 +58,7 @@ impl Meter {
         Meter {
             enabled,
             started: Instant::now(),
-            cpu_started: thread_cpu_time(),
+            cpu_started: OnceLock::new(),
             cpu_look_at_ns: AtomicU64::new(nanoseconds(limits.cpu_time())),
             ended: Mutex::new(None),
             limits,
@@ -76,10 +79,11 @@ impl Meter {
         if wall >= self.limits.wall_time() {
             return Err(self.exceed(Limit::WallTime, self.limits.wall_time(), wall));
         }
+        self.begin_cpu_time(wall);
         if nanoseconds(wall) < self.cpu_look_at_ns.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let cpu = self.cpu_time();
+        let cpu = self.cpu_time(wall);
         let left = self.limits.cpu_time().saturating_sub(cpu);
         if left.is_zero() {
             return Err(self.exceed(Limit::CpuTime, self.limits.cpu_time(), cpu));
@@ -113,12 +117,24 @@ impl Meter {
         let wall = self.started.elapsed();
         match wall < SHORT {
             true => (wall, wall),
-            false => (wall, self.cpu_time()),
+            false => (wall, self.cpu_time(wall)),
         }
     }
 
-    fn cpu_time(&self) -> Duration {
-        thread_cpu_time().saturating_sub(self.cpu_started)
+    /// From now on the thread may wait, or work for somebody else.
+    pub(crate) fn begin_waiting(&self) {
+        if self.cpu_started.get().is_none() {
+            self.begin_cpu_time(self.started.elapsed());
+        }
+    }
+
+    fn begin_cpu_time(&self, wall: Duration) -> Duration {
+        let begin = || thread_cpu_time().saturating_sub(wall);
+        *self.cpu_started.get_or_init(begin)
+    }
+
+    fn cpu_time(&self, wall: Duration) -> Duration {
+        thread_cpu_time().saturating_sub(self.begin_cpu_time(wall))
     }
 
     fn exceed(&self, limit: Limit, allowed: Duration, observed: Duration) -> Stop {
