@@ -234,7 +234,11 @@ impl Running {
         match (&signature.result, results.first_mut()) {
             (Some(ty), Some(val)) => {
                 let val = std::mem::replace(val, Val::Bool(false));
-                self.component_result(val, ty).map_err(Ending::Error)
+                self.component_result(val, ty)
+                    .map_err(|error| match self.meter.exceeded() {
+                        Some(exceeded) => Ending::Limit(exceeded),
+                        None => Ending::Error(error),
+                    })
             }
             _ => Ok(Value::Null),
         }
@@ -244,13 +248,13 @@ impl Running {
     fn component_result(&self, val: Val, ty: &WitType) -> Result<Value> {
         match (ty, val) {
             (WitType::Result { ok, .. }, Val::Result(Ok(val))) => match (ok, val) {
-                (Some(ok), Some(val)) => convert::lift(*val, ok),
+                (Some(ok), Some(val)) => convert::lift(*val, ok, &self.meter),
                 _ => Ok(Value::Null),
             },
             (WitType::Result { .. }, Val::Result(Err(val))) => {
                 Err(self.returned_error(val.as_deref(), component::error_type(Some(ty))))
             }
-            (ty, val) => convert::lift(val, ty),
+            (ty, val) => convert::lift(val, ty, &self.meter),
         }
     }
 

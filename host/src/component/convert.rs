@@ -1,7 +1,9 @@
 //! Values to and from a component, guided by the WIT types of its signature.
 //! Composite types travel as JSON.
 
+use super::json;
 use crate::error::{Error, Result, SqlState};
+use crate::execution::meter::Meter;
 use crate::signature::WitType;
 use crate::types::Value;
 use base64::Engine as _;
@@ -47,11 +49,34 @@ pub(crate) fn lower(value: &Value, ty: &WitType) -> Result<Val> {
     })
 }
 
-/// A result as a SQL value. `result<_, E>` is the caller's to take apart.
-pub(crate) fn lift(val: Val, ty: &WitType) -> Result<Value> {
+/// A result as a SQL value. `result<_, E>` is the caller's to take apart. Over a limit of
+/// the meter's it is given up.
+pub(crate) fn lift(val: Val, ty: &WitType, meter: &Meter) -> Result<Value> {
+    match (ty, val) {
+        (WitType::Option(inner), Val::Option(Some(val))) => lift(*val, inner, meter),
+        (ty, val) if is_composite(ty) => json::text(&val, ty, meter).map(Value::Json),
+        (ty, val) => lift_scalar(val, ty),
+    }
+}
+
+fn is_composite(ty: &WitType) -> bool {
+    use WitType as W;
+    matches!(
+        ty,
+        W::List(_)
+            | W::Tuple(_)
+            | W::Record(_)
+            | W::Variant(_)
+            | W::Flags(_)
+            | W::Result { .. }
+            | W::Error
+    )
+}
+
+/// What is no composite.
+fn lift_scalar(val: Val, ty: &WitType) -> Result<Value> {
     Ok(match (ty, val) {
         (WitType::Option(_), Val::Option(None)) => Value::Null,
-        (WitType::Option(inner), Val::Option(Some(val))) => lift(*val, inner)?,
         (WitType::Bytes, Val::List(items)) => Value::Blob(bytes(items)?),
         (WitType::Decimal, val) => Value::Decimal(text_field(val)?),
         (WitType::Json, val) => {
@@ -79,7 +104,7 @@ pub(crate) fn lift(val: Val, ty: &WitType) -> Result<Value> {
         (_, Val::Float64(x)) => Value::Real(x),
         (_, Val::Char(c)) => Value::Text(c.to_string()),
         (_, Val::String(text) | Val::Enum(text)) => Value::Text(text),
-        (_, val) => Value::Json(to_json(&val, ty)?.to_string()),
+        _ => return Err(mismatch("a value of another type")),
     })
 }
 
@@ -255,7 +280,7 @@ pub(crate) fn to_json(val: &Val, ty: &WitType) -> Result<Json> {
             Err(payload) => case_of("err", err.as_deref(), payload.as_deref())?,
         },
         (WitType::Error, Val::Variant(name, payload)) => error_json(name, payload.as_deref()),
-        (_, val) => scalar_json(lift(val.clone(), ty)?)?,
+        (_, val) => scalar_json(lift_scalar(val.clone(), ty)?)?,
     })
 }
 
@@ -306,7 +331,7 @@ fn scalar_json(value: Value) -> Result<Json> {
 }
 
 /// `invoice-line` is `invoice_line` in JSON, as it is in SQL.
-fn json_name(wit: &str) -> String {
+pub(super) fn json_name(wit: &str) -> String {
     super::sql_name(wit)
 }
 

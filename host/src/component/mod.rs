@@ -3,6 +3,7 @@
 
 mod bounds;
 pub(crate) mod convert;
+mod json;
 mod nesting;
 mod weight;
 mod wit;
