@@ -235,8 +235,8 @@ impl Running {
             (Some(ty), Some(val)) => {
                 let val = std::mem::replace(val, Val::Bool(false));
                 self.component_result(val, ty)
-                    .map_err(|error| match self.meter.exceeded() {
-                        Some(exceeded) => Ending::Limit(exceeded),
+                    .map_err(|error| match self.meter.ended() {
+                        Some(stop) => self.stopped(stop),
                         None => Ending::Error(error),
                     })
             }
@@ -330,13 +330,17 @@ impl Running {
         match driven {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(trap)) => Err(self.trapped(&trap)),
-            Err(Stopped::Ended(Stop::Limit(exceeded))) => Err(Ending::Limit(exceeded)),
-            Err(Stopped::Ended(Stop::Disabled)) => {
-                Err(Ending::Error(self.store.data().no_longer_there()))
-            }
+            Err(Stopped::Ended(stop)) => Err(self.stopped(stop)),
             Err(Stopped::Panic(cause)) => Err(Ending::Error(
                 guest_failed(&self.function.name, "the host could not serve it").with_cause(cause),
             )),
+        }
+    }
+
+    fn stopped(&self, stop: Stop) -> Ending {
+        match stop {
+            Stop::Limit(exceeded) => Ending::Limit(exceeded),
+            Stop::Disabled => Ending::Error(self.store.data().no_longer_there()),
         }
     }
 

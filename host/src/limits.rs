@@ -157,6 +157,11 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.key == key)
     }
 
+    /// The setting that chooses a limit, if one does.
+    pub(crate) fn for_limit(limit: Limit) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.limit == limit)
+    }
+
     /// Whether this may be its value.
     pub(crate) fn accepts(&self, value: u64) -> bool {
         match self.limit {
@@ -368,8 +373,7 @@ impl Exceeded {
     /// raise it where that can be done.
     pub(crate) fn into_error(self, function: &Function) -> Error {
         let name = &function.name;
-        let setting = SETTINGS.iter().find(|s| s.limit == self.limit);
-        let Some(setting) = setting else {
+        let Some(setting) = Setting::for_limit(self.limit) else {
             let message = format!("function \"{name}\" was ended: {self}");
             return Error::new(self.limit.sqlstate(), message)
                 .with_detail("the limit is the same for every function");

@@ -103,18 +103,25 @@ impl Ready {
         if let Some((_, index)) = exports.iter().find(|(known, _)| known == path) {
             return Ok(*index);
         }
-        let component = self.instance.component();
-        let missing = || Error::internal("an export of the component is missing");
-        let interface = match &path.interface {
-            Some(name) => Some(component.get_export_index(None, name).ok_or_else(missing)?),
-            None => None,
-        };
-        let index = component
-            .get_export_index(interface.as_ref(), &path.function)
-            .ok_or_else(missing)?;
+        let index = find_export(self.instance.component(), path)?;
         exports.push((path.clone(), index));
         Ok(index)
     }
+}
+
+/// The place of an exported function, by its name.
+pub(crate) fn find_export(
+    component: &Component,
+    path: &ExportPath,
+) -> Result<ComponentExportIndex> {
+    let missing = || Error::internal("an export of the component is missing");
+    let interface = match &path.interface {
+        Some(name) => Some(component.get_export_index(None, name).ok_or_else(missing)?),
+        None => None,
+    };
+    component
+        .get_export_index(interface.as_ref(), &path.function)
+        .ok_or_else(missing)
 }
 
 /// A component of a condition: types are linked and nothing else, so that one with any

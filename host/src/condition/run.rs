@@ -11,7 +11,7 @@ use crate::drive::{Stopped, drive};
 use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{MemoryMeter, Meter, Stop};
-use crate::function::{Code, ExportPath, Function};
+use crate::function::{Code, Function};
 use crate::javascript::{self, JavaScript};
 use crate::limits::{self, Exceeded, Limit, Limits};
 use crate::linker;
@@ -19,7 +19,7 @@ use crate::signature::{Signature, WitType};
 use crate::vault::VaultCore;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
-use wasmtime::component::{Component, Func, Instance, InstancePre, Val};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Val};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 /// All that the store of a condition holds.
@@ -46,7 +46,7 @@ enum Ready<'f> {
     },
     Component {
         linked: InstancePre<Bounds>,
-        export: &'f ExportPath,
+        export: ComponentExportIndex,
     },
 }
 
@@ -153,9 +153,10 @@ fn prepare<'f>(vault: &VaultCore, function: &'f Function) -> Result<(Ready<'f>, 
         Code::Component { hash, export } => {
             let bytes = || vault.catalog.content(hash);
             let compile = || engine.component(hash, &function.name, Origin::Upload, bytes);
+            let linked = conditions.component(engine, hash, compile)?;
             Ready::Component {
-                linked: conditions.component(engine, hash, compile)?,
-                export,
+                export: linker::find_export(linked.component(), export)?,
+                linked,
             }
         }
     };
@@ -231,11 +232,12 @@ async fn ask_javascript(
 async fn ask_component(
     store: &mut Store<Bounds>,
     linked: &InstancePre<Bounds>,
-    export: &ExportPath,
+    export: ComponentExportIndex,
     argument: Val,
 ) -> wasmtime::Result<Answer> {
     let instance = linked.instantiate_async(&mut *store).await?;
-    let func = find_export(&mut *store, &instance, export)?;
+    let missing = || wasmtime::Error::msg("the exported function is missing");
+    let func = instance.get_func(&mut *store, export).ok_or_else(missing)?;
     let mut results = [Val::Bool(false)];
     func.call_async(store, &[argument], &mut results).await?;
     let [result] = results;
@@ -248,25 +250,6 @@ async fn ask_component(
         Val::Result(Err(error)) => Answer::Error(error.map(|error| *error)),
         _ => Answer::Other("a value of another type".to_string()),
     })
-}
-
-/// The exported function of an instance.
-fn find_export(
-    store: &mut Store<Bounds>,
-    instance: &Instance,
-    path: &ExportPath,
-) -> wasmtime::Result<Func> {
-    let interface = match &path.interface {
-        Some(name) => match instance.get_export_index(&mut *store, None, name) {
-            Some(index) => Some(index),
-            None => return Err(wasmtime::Error::msg("the exported interface is missing")),
-        },
-        None => None,
-    };
-    instance
-        .get_export_index(&mut *store, interface.as_ref(), &path.function)
-        .and_then(|index| instance.get_func(&mut *store, index))
-        .ok_or_else(|| wasmtime::Error::msg("the exported function is missing"))
 }
 
 /// The context as the record that the condition takes.

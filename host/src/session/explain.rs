@@ -6,7 +6,7 @@ use super::{Outcome, Session};
 use crate::error::Result;
 use crate::execution::meter::Cost;
 use crate::function::Function;
-use crate::limits::{Limit, SETTINGS, Setting, quantity};
+use crate::limits::{Limit, Setting, quantity};
 use crate::types::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -81,7 +81,7 @@ fn rows(report: &Report) -> Vec<Vec<Value>> {
         (Limit::Memory, cost.memory_bytes_peak),
     ];
     let settings = bounded.into_iter().filter_map(|(limit, used)| {
-        let setting = SETTINGS.iter().find(|setting| setting.limit == limit)?;
+        let setting = Setting::for_limit(limit)?;
         Some(bounded_row(report, setting, used))
     });
     let counted = [
