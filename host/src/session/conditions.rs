@@ -2,13 +2,12 @@
 //! asking one.
 
 use super::Session;
-use super::manage::declared_signature;
+use super::manage::{compile, declared_signature, of_component};
 use crate::catalog::NewFunction;
 use crate::component;
 use crate::condition::{Conditions, Decision};
-use crate::engine::Origin;
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Code, Function, Kind};
+use crate::function::{Function, Kind};
 use crate::signature::{Parameter, Signature, WitType};
 use crate::statement::{Alteration, CreateFunction};
 use crate::types::{SqlType, Value};
@@ -39,22 +38,12 @@ impl Session {
         let name = &create.name.folded;
         let (export, found) = inspection.export(name)?;
         let signature = signature(create, found)?;
-        let hash = *blake3::hash(content).as_bytes();
+        let new = of_component(create, content, export, signature);
         let engine = self.core.vault.runtime.pure_engine()?;
-        let compiled = engine.component(&hash, name, Origin::Upload, || Ok(Arc::clone(content)))?;
-        Conditions::check(engine, &compiled)?;
-        Ok(NewFunction {
-            name: name.clone(),
-            kind: create.kind,
-            strict: false,
-            signature,
-            code: Code::Component {
-                hash,
-                export: export.clone(),
-            },
-            entry_names: Vec::new(),
-            content: Arc::clone(content),
-        })
+        compile(engine, &new, |component| {
+            Conditions::check(engine, component)
+        })?;
+        Ok(new)
     }
 }
 

@@ -7,9 +7,9 @@ use crate::audit::{Batch, Durability, EventType, Record};
 use crate::capability::{Capability, Grant};
 use crate::catalog::{NewFunction, Side};
 use crate::component;
-use crate::engine::{ContentHash, Origin};
+use crate::engine::{Engine, Origin};
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Code, Kind};
+use crate::function::{Code, ExportPath, Kind};
 use crate::limits;
 use crate::linker::Linked;
 use crate::policy::OwnLimits;
@@ -21,6 +21,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
+use wasmtime::component::Component;
 
 impl Session {
     pub(super) fn create_function(&mut self, create: CreateFunction) -> Result<Outcome> {
@@ -211,31 +212,11 @@ impl Session {
         }
         let (export, found) = inspection.export(&create.name.folded)?;
         let signature = declared_signature(create, found)?;
-        let hash = *blake3::hash(content).as_bytes();
-        self.compile(&hash, &create.name.folded, content)?;
-        self.tell_capabilities(&create.name.folded, &inspection.capabilities());
-        Ok(NewFunction {
-            name: create.name.folded.clone(),
-            kind: create.kind,
-            strict: create.strict,
-            signature,
-            code: Code::Component {
-                hash,
-                export: export.clone(),
-            },
-            entry_names: Vec::new(),
-            content: Arc::clone(content),
-        })
-    }
-
-    /// Nothing is stored of what does not compile and link.
-    fn compile(&self, hash: &ContentHash, name: &str, content: &Arc<[u8]>) -> Result<()> {
+        let new = of_component(create, content, export, signature);
         let engine = &self.core.vault.runtime.engine;
-        let bytes = || Ok(Arc::clone(content));
-        let compiled = engine.component(hash, name, Origin::Upload, bytes)?;
-        Linked::check(&compiled).inspect_err(|_| {
-            let _ = engine.forget(hash);
-        })
+        compile(engine, &new, Linked::check)?;
+        self.tell_capabilities(&create.name.folded, &inspection.capabilities());
+        Ok(new)
     }
 
     /// A component's imports are its request; the grants are the administrator's.
@@ -413,6 +394,43 @@ impl Session {
         let log = &self.core.vault.log;
         log.append(&mut batch, Durability::Synced).map(drop)
     }
+}
+
+/// What is stored of a component.
+pub(super) fn of_component(
+    create: &CreateFunction,
+    content: &Arc<[u8]>,
+    export: &ExportPath,
+    signature: Signature,
+) -> NewFunction {
+    NewFunction {
+        name: create.name.folded.clone(),
+        kind: create.kind,
+        strict: create.strict,
+        signature,
+        code: Code::Component {
+            hash: *blake3::hash(content).as_bytes(),
+            export: export.clone(),
+        },
+        entry_names: Vec::new(),
+        content: Arc::clone(content),
+    }
+}
+
+/// Nothing is stored of what does not compile and link: `check` tries the second.
+pub(super) fn compile(
+    engine: &Engine,
+    new: &NewFunction,
+    check: impl FnOnce(&Component) -> Result<()>,
+) -> Result<()> {
+    let Code::Component { hash, .. } = &new.code else {
+        return Ok(());
+    };
+    let bytes = || Ok(Arc::clone(&new.content));
+    let compiled = engine.component(hash, &new.name, Origin::Upload, bytes)?;
+    check(&compiled).inspect_err(|_| {
+        let _ = engine.forget(hash);
+    })
 }
 
 pub(super) fn done(command: &str) -> Outcome {
