@@ -15,9 +15,9 @@
 //!   `query_row` with the text and its values; `point` and `js` against the same with
 //!   rusqlite's statement cache. All in one transaction.
 //! - `metering`: a call that only computes, with everything that the host counts and
-//!   looks at, against the same guest on bare wasmtime that counts nothing. What is
-//!   promised is JavaScript's cost; loops of a few instructions, and calls that do next
-//!   to nothing, show the most that counting can cost.
+//!   looks at, against the same guest on bare wasmtime that counts nothing. The bound
+//!   is held for JavaScript and for straight-line code; loops of a few instructions,
+//!   and calls that do next to nothing, show the most that counting can cost.
 //! - `condition`: a decision, its context read and its entry written, against a fresh
 //!   call by bare wasmtime with the context as it needs it.
 //! - `audit`: the entries of a call without effects, and the one of a decision,
@@ -343,6 +343,27 @@ fn metering(session: &Shared<Session>) -> Vec<Case> {
             name: "metering/rust/calls",
             perihelion: compute(session, "fib", 30, FIB_30),
             floor: compute_bare("fib", 30, FIB_30),
+            bound: Bound::None,
+            batch: 2,
+        },
+        Case {
+            name: "metering/rust/digest",
+            perihelion: compute(session, "digest", 1_000_000, 5_911_238_565_128_851_700),
+            floor: compute_bare("digest", 1_000_000, 5_911_238_565_128_851_700),
+            bound: METERING,
+            batch: 2,
+        },
+        Case {
+            name: "metering/rust/floats",
+            perihelion: compute(session, "product", 120, 35_720_022),
+            floor: compute_bare("product", 120, 35_720_022),
+            bound: Bound::None,
+            batch: 2,
+        },
+        Case {
+            name: "metering/rust/texts",
+            perihelion: compute(session, "words", 100_000, 137),
+            floor: compute_bare("words", 100_000, 137),
             bound: Bound::None,
             batch: 2,
         },

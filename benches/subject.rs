@@ -45,7 +45,9 @@ pub(crate) fn session(directory: &Path) -> Session {
     run(&mut session, super::SCHEMA);
     run(&mut session, super::FILL);
     let guest = super::guest("bench-guest");
-    for name in ["nop", "add", "fib", "primes", "points"] {
+    for name in [
+        "nop", "add", "fib", "primes", "digest", "product", "words", "points",
+    ] {
         let create = format!(
             "CREATE FUNCTION {name} LANGUAGE wasm AS '{}'",
             guest.display()
