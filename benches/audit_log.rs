@@ -2,6 +2,7 @@
 //! appended together. Beside it a write(2) of as many bytes.
 
 use crate::audit::{Batch, Durability, EventType, Log, Record};
+use crate::guard::Guards;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -21,7 +22,8 @@ pub(crate) struct BareFile {
 
 impl AuditLog {
     pub(crate) fn open(directory: &Path) -> AuditLog {
-        let log = Log::open(Some(&directory.join("audit"))).expect("a log");
+        let path = directory.join("audit");
+        let log = Log::open_guarded(Some(&path), Guards::default()).expect("a log");
         AuditLog {
             bare: Some(BareFile::open(directory)),
             log,

@@ -28,6 +28,15 @@ mod audit;
 #[allow(dead_code, unreachable_pub, missing_docs)]
 #[path = "../host/src/error.rs"]
 mod error;
+#[allow(
+    dead_code,
+    missing_docs,
+    unexpected_cfgs,
+    unfulfilled_lint_expectations,
+    unreachable_pub
+)]
+#[path = "../host/src/guard.rs"]
+mod guard;
 
 use std::path::{Path, PathBuf};
 

@@ -6,6 +6,7 @@
 //! the same SQL statement) never waits, or two calls could wait for each other for ever:
 //! for those there are places of their own.
 
+use crate::guard::{Guard, Guards};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// The places of one runtime.
 pub(crate) struct Admission {
+    guards: Guards,
     places: u32,
     free: AtomicU32,
     free_nested: AtomicU32,
@@ -50,11 +52,14 @@ pub(crate) struct Place {
 
 impl Admission {
     /// As many places for calls, and as many nested ones.
-    pub(crate) fn new(places: u32) -> Arc<Admission> {
+    pub(crate) fn new(places: u32, guards: Guards) -> Arc<Admission> {
+        // So many that none is ever missing, and some more can be given back.
+        let many = u32::MAX / 2;
         Arc::new(Admission {
+            guards,
             places,
-            free: AtomicU32::new(places),
-            free_nested: AtomicU32::new(places),
+            free: AtomicU32::new(guards.bound(Guard::Places, places, many)),
+            free_nested: AtomicU32::new(guards.bound(Guard::NestedPlaces, places, many)),
             waiting: AtomicU32::new(0),
             queues: Mutex::default(),
         })
@@ -92,6 +97,7 @@ impl Admission {
 
     fn try_take(&self, share: &Share) -> bool {
         let limit = places_of_one_vault(self.places);
+        let limit = self.guards.bound(Guard::VaultShare, limit, u32::MAX);
         let counted = share
             .running
             .fetch_update(SeqCst, SeqCst, |n| (n < limit).then_some(n + 1));
@@ -217,7 +223,7 @@ mod tests {
 
     #[test]
     fn without_a_free_place_a_call_waits_until_its_deadline() {
-        let admission = Admission::new(1);
+        let admission = Admission::new(1, Guards::default());
         let share = Share::new();
         let place = enter(&admission, &share, SOON).unwrap();
         let begun = Instant::now();
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_place_that_comes_free_goes_to_who_waits() {
-        let admission = Admission::new(1);
+        let admission = Admission::new(1, Guards::default());
         let share = Share::new();
         let place = enter(&admission, &share, SOON).unwrap();
         thread::scope(|scope| {
@@ -244,7 +250,7 @@ mod tests {
 
     #[test]
     fn no_vault_has_all_places_and_a_nested_one_never_waits() {
-        let admission = Admission::new(4);
+        let admission = Admission::new(4, Guards::default());
         let (greedy, modest) = (Share::new(), Share::new());
         let held: Vec<_> = (0..3)
             .map(|_| enter(&admission, &greedy, SOON).unwrap())
@@ -262,7 +268,7 @@ mod tests {
     /// One vault floods; another asks for one place at a time, and always gets it soon.
     #[test]
     fn a_busy_vault_does_not_starve_another() {
-        let admission = Admission::new(2);
+        let admission = Admission::new(2, Guards::default());
         let (busy, quiet) = (Share::new(), Share::new());
         let worst = thread::scope(|scope| {
             for _ in 0..8 {
@@ -290,7 +296,7 @@ mod tests {
 
     #[test]
     fn there_are_never_more_calls_than_places() {
-        let admission = Admission::new(3);
+        let admission = Admission::new(3, Guards::default());
         let shares = [Share::new(), Share::new(), Share::new()];
         let (running, most) = (AtomicU32::new(0), AtomicU32::new(0));
         thread::scope(|scope| {

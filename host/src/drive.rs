@@ -1,6 +1,7 @@
 //! Runs a guest's future on this thread, looking at the clocks whenever it yields.
 
 use crate::execution::meter::{Meter, Stop};
+use crate::guard::Guard;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -19,12 +20,19 @@ pub(crate) fn drive<F: Future>(future: F, meter: &Meter) -> Result<F::Output, St
     loop {
         // Nothing that the panic may have left half done is used again: the store is
         // dropped with the future.
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        let polled = caught(meter, || future.as_mut().poll(&mut context));
         match polled.map_err(|panic| Stopped::Panic(message(&*panic)))? {
             Poll::Ready(output) => return Ok(output),
             Poll::Pending => meter.check().map_err(Stopped::Ended)?,
         }
     }
+}
+
+fn caught<R>(meter: &Meter, work: impl FnOnce() -> R) -> std::thread::Result<R> {
+    if !meter.guards.holds(Guard::PanicCatch) {
+        return Ok(work());
+    }
+    catch_unwind(AssertUnwindSafe(work))
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -3,6 +3,7 @@
 
 use crate::capability::{Capability, Grant};
 use crate::engine::ContentHash;
+use crate::guard::{Guard, Guards};
 use crate::limits::{Limits, Setting};
 use crate::linker::Ready;
 use crate::policy::{OwnLimits, Policy};
@@ -168,9 +169,10 @@ impl Authority {
     }
 
     /// Whether a grant covers a target, and no denial does.
-    pub(crate) fn permits(&self, covers: impl Fn(&Grant) -> bool) -> bool {
+    pub(crate) fn permits(&self, covers: impl Fn(&Grant) -> bool, guards: Guards) -> bool {
         let mut granted = self.policy.capabilities.iter().chain(&self.grants);
-        granted.any(&covers) && !self.denials.iter().any(covers)
+        let denied = self.denials.iter().any(&covers) && guards.holds(Guard::Denials);
+        granted.any(covers) && !denied
     }
 
     /// For a DETAIL line: `its grants are DATABASE_READ('users'), TIME_ACCESS`.

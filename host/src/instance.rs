@@ -11,6 +11,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{Cost, Meter, Stop};
 use crate::execution::{Execution, HostFault};
 use crate::function::{Code, Function};
+use crate::guard::Guard;
 use crate::javascript;
 use crate::limits::{self, Exceeded, Limit};
 use crate::linker::Ready;
@@ -60,10 +61,13 @@ impl Running {
         let meter = Arc::clone(&execution.meter);
         let mut store = Store::new(linked.instance.component().engine(), execution);
         store.limiter(|execution| &mut execution.memory);
-        store.set_hostcall_fuel(limits::HOST_CALL_BYTES_MAX);
-        store.set_max_component_handles(limits::HANDLES_MAX);
+        let guards = meter.guards;
+        let bound = |guard, most| guards.bound(guard, most, usize::MAX);
+        store.set_hostcall_fuel(bound(Guard::HostCallBytes, limits::HOST_CALL_BYTES_MAX));
+        store.set_max_component_handles(bound(Guard::Handles, limits::HANDLES_MAX));
+        let instructions = function.limits.instructions;
         store
-            .set_fuel(function.limits.instructions)
+            .set_fuel(guards.bound(Guard::Instructions, instructions, u64::MAX))
             .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_BETWEEN_CHECKS)))
             .map_err(Error::internal)?;
         let mut running = Running {
@@ -172,7 +176,7 @@ impl Running {
         };
         if bytecode.is_empty() {
             let why = "its source does not compile with this engine";
-            return Err(Ending::Error(guest_failed(&function.name, why)));
+            return Err(Ending::Error(self.guest_failed(why)));
         }
         let store = &mut self.store;
         let started = drive(
@@ -260,7 +264,6 @@ impl Running {
 
     /// The error for an `err` that a component returned.
     fn returned_error(&self, val: Option<&Val>, ty: Option<&WitType>) -> Error {
-        let name = &self.function.name;
         if let (Some(WitType::Error), Some(val)) = (ty, val)
             && let Some(denials) = claimed_denials(val)
             && let Some(error) = self.store.data().confirm_denied(&denials)
@@ -286,7 +289,7 @@ impl Running {
         } else {
             text
         };
-        guest_failed(name, &text)
+        self.guest_failed(&text)
     }
 
     /// The error for a JavaScript exception.
@@ -322,7 +325,7 @@ impl Running {
         let source = source
             .as_deref()
             .and_then(|bytes| std::str::from_utf8(bytes).ok());
-        javascript::uncaught(&self.function, source, exception)
+        javascript::uncaught(&self.function, source, exception, self.meter.guards)
     }
 
     /// Sorts out how a drive ended: with an output, over a limit, or by a trap.
@@ -332,7 +335,8 @@ impl Running {
             Ok(Err(trap)) => Err(self.trapped(&trap)),
             Err(Stopped::Ended(stop)) => Err(self.stopped(stop)),
             Err(Stopped::Panic(cause)) => Err(Ending::Error(
-                guest_failed(&self.function.name, "the host could not serve it").with_cause(cause),
+                self.guest_failed("the host could not serve it")
+                    .with_cause(cause),
             )),
         }
     }
@@ -376,12 +380,20 @@ impl Running {
     }
 
     fn guest_trapped(&self, trap: &wasmtime::Error) -> Error {
-        let name = &self.function.name;
         match &self.store.data().panic_message {
-            Some(message) => guest_failed(name, &format!("panic: {message}")),
-            None => guest_failed(name, &trap.root_cause().to_string()),
+            Some(message) => self.guest_failed(&format!("panic: {message}")),
+            None => self.guest_failed(&trap.root_cause().to_string()),
         }
         .with_cause(format!("{trap:?}"))
+    }
+
+    /// The words may be a component's own, and as long as its memory.
+    fn guest_failed(&self, what: &str) -> Error {
+        let what = javascript::shorten(what, javascript::message_chars_max(self.meter.guards));
+        Error::new(
+            SqlState::GUEST_EXCEPTION,
+            format!("function \"{}\" failed: {what}", self.function.name),
+        )
     }
 
     fn explain(&self, ending: Ending) -> Error {
@@ -426,15 +438,6 @@ fn unnamed_limit(trap: &wasmtime::Error) -> Option<(Limit, u64)> {
     .into_iter()
     .find(|(its_words, ..)| words.ends_with(its_words))
     .map(|(_, limit, allowed)| (limit, allowed as u64))
-}
-
-/// The words may be a component's own, and as long as its memory.
-fn guest_failed(function: &str, what: &str) -> Error {
-    let what = javascript::shorten(what, javascript::MESSAGE_CHARS_MAX);
-    Error::new(
-        SqlState::GUEST_EXCEPTION,
-        format!("function \"{function}\" failed: {what}"),
-    )
 }
 
 fn unexplained() -> Error {

@@ -8,6 +8,7 @@ use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{MemoryMeter, Meter, Stop};
 use crate::function::Function;
+use crate::guard::{Guard, Guards};
 use crate::limits::{self, Limits};
 use crate::violations::Switch;
 use std::sync::{Arc, OnceLock};
@@ -24,7 +25,7 @@ const FRAME_LINES: usize = 1;
 const FRAME_CHARS_MAX: usize = 120;
 
 /// Characters of a guest's message that an error shows.
-pub(crate) const MESSAGE_CHARS_MAX: usize = 8_192;
+const MESSAGE_CHARS_MAX: usize = 8_192;
 
 /// Frames of a guest's stack that an error shows.
 const STACK_LINES_MAX: usize = 16;
@@ -70,7 +71,7 @@ impl JavaScript {
         let limits = Limits::COMPILATION;
         let compiler = self.compiler(engine)?;
         let data = Compilation {
-            memory: MemoryMeter::new(limits.memory_bytes),
+            memory: MemoryMeter::new(limits.memory_bytes, engine.guards),
         };
         let mut store = Store::new(engine.wasmtime(), data);
         store.limiter(|data| &mut data.memory);
@@ -78,7 +79,7 @@ impl JavaScript {
             .set_fuel(limits.instructions)
             .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_BETWEEN_CHECKS)))
             .map_err(Error::internal)?;
-        let meter = Meter::start(limits, Switch::new(true));
+        let meter = Meter::start(limits, Switch::new(true), engine.guards);
         let file = file_name(function);
         let compiled = drive(
             async {
@@ -138,7 +139,7 @@ fn syntax_error(function: &str, source: &str, exception: &Exception) -> Error {
         SqlState::SYNTAX,
         format!(
             "function \"{function}\" does not compile: {}",
-            headline(exception)
+            headline(exception, Guards::default())
         ),
     );
     match context(function, source, &exception.stack) {
@@ -148,11 +149,16 @@ fn syntax_error(function: &str, source: &str, exception: &Exception) -> Error {
 }
 
 /// The error for an exception that nothing in the guest caught.
-pub(crate) fn uncaught(function: &Function, source: Option<&str>, exception: &Exception) -> Error {
+pub(crate) fn uncaught(
+    function: &Function,
+    source: Option<&str>,
+    exception: &Exception,
+    guards: Guards,
+) -> Error {
     let (noun, name) = (function.kind.noun(), &function.name);
     let error = Error::new(
         SqlState::GUEST_EXCEPTION,
-        format!("{noun} \"{name}\" failed: {}", headline(exception)),
+        format!("{noun} \"{name}\" failed: {}", headline(exception, guards)),
     );
     match source.and_then(|source| context(name, source, &exception.stack)) {
         Some(context) => error.with_context(context),
@@ -167,13 +173,17 @@ pub(crate) fn is_stack_overflow(exception: &Exception) -> bool {
 }
 
 /// `TypeError: x is not a function`
-fn headline(exception: &Exception) -> String {
+fn headline(exception: &Exception, guards: Guards) -> String {
     let text = match (exception.name.as_str(), exception.message.as_str()) {
         ("", message) => message.to_string(),
         (name, "") => name.to_string(),
         (name, message) => format!("{name}: {message}"),
     };
-    shorten(&text, MESSAGE_CHARS_MAX)
+    shorten(&text, message_chars_max(guards))
+}
+
+pub(crate) fn message_chars_max(guards: Guards) -> usize {
+    guards.bound(Guard::ErrorText, MESSAGE_CHARS_MAX, usize::MAX)
 }
 
 /// The stack, and the line that its first frame points to.

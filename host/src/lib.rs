@@ -45,6 +45,7 @@ mod engine;
 mod error;
 mod execution;
 mod function;
+mod guard;
 mod instance;
 mod javascript;
 mod limits;
@@ -70,6 +71,8 @@ pub use condition::{Decision, Failure, FailureKind, Verdict};
 pub use database::grant::TablePattern;
 pub use engine::{CompileLimits, compile_worker};
 pub use error::{Error, Result, SqlState};
+#[cfg(feature = "remove-guards")]
+pub use guard::Guard;
 pub use runtime::{Builder, Runtime};
 pub use session::{Notice, Outcome, Session, Severity};
 pub use statement::{Statements, is_complete, split};

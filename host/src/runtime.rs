@@ -98,6 +98,13 @@ impl Builder {
         self
     }
 
+    /// Takes one guard away, for a test that shows what it is there for.
+    #[cfg(feature = "remove-guards")]
+    pub fn without(mut self, guard: crate::Guard) -> Builder {
+        self.0.guards = self.0.guards.without(guard);
+        self
+    }
+
     /// Makes the runtime.
     ///
     /// The first one of a process must be built before anything else uses SQLite: its
@@ -105,12 +112,13 @@ impl Builder {
     /// (0A000).
     pub fn build(self) -> Result<Runtime> {
         memory::install()?;
+        let guards = self.0.guards;
         Ok(Runtime(Arc::new(RuntimeCore {
             engine: Engine::new(self.0)?,
             pure: OnceLock::new(),
             javascript: JavaScript::new(),
             linked: Linked::default(),
-            admission: Admission::new(CALLS_MAX),
+            admission: Admission::new(CALLS_MAX, guards),
             conditions: Conditions::default(),
         })))
     }

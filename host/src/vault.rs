@@ -8,6 +8,8 @@ use crate::database::temporary::FILE_SYSTEM;
 use crate::engine::Origin;
 use crate::error::{Error, Result, SqlState};
 use crate::function::{Code, Function};
+use crate::guard::{Guard, Guards};
+use crate::limits::STACK_CLASSES_BYTES;
 use crate::linker::Ready;
 use crate::runtime::{Runtime, RuntimeCore};
 use crate::session::Session;
@@ -61,9 +63,10 @@ const FORMAT: &str = "perihelion 1\n";
 
 impl Vault {
     pub(crate) fn open(runtime: &Arc<RuntimeCore>, storage: Storage) -> Result<Vault> {
+        let guards = runtime.engine.guards;
         let place = match &storage {
             Storage::Memory => open_memory()?,
-            Storage::Directory(directory) => open_directory(directory)?,
+            Storage::Directory(directory) => open_directory(directory, guards)?,
         };
         let (catalog, log) = match &storage {
             Storage::Memory => (None, None),
@@ -75,8 +78,13 @@ impl Vault {
         let engine = runtime.javascript.hash();
         let recompile = runtime.recompile();
         Ok(Vault(Arc::new(VaultCore {
-            catalog: Arc::new(Catalog::open(catalog.as_deref(), &engine, &recompile)?),
-            log: Log::open(log.as_deref())?,
+            catalog: Arc::new(Catalog::open(
+                catalog.as_deref(),
+                &engine,
+                &recompile,
+                guards,
+            )?),
+            log: Log::open_guarded(log.as_deref(), guards)?,
             share: Share::new(),
             runtime: Arc::clone(runtime),
             place,
@@ -117,7 +125,10 @@ impl VaultCore {
             // "x" is a name and never a string.
             (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
             (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
-            (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+            (
+                DbConfig::SQLITE_DBCONFIG_DEFENSIVE,
+                self.runtime.engine.guards.holds(Guard::DefensiveSchema),
+            ),
             (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
             // No statement is planned anew for the values that are bound to it: what runs
             // is what was checked.
@@ -149,7 +160,10 @@ impl VaultCore {
             Code::Component { hash, .. } => *hash,
         };
         let capabilities = function.authority.capabilities();
-        let key = (hash, capabilities, function.limits.stack_bytes);
+        let [.., largest] = STACK_CLASSES_BYTES;
+        let stack_bytes = function.limits.stack_bytes;
+        let stack_bytes = engine.guards.bound(Guard::Stack, stack_bytes, largest);
+        let key = (hash, capabilities, stack_bytes);
         linked.get(engine, key, || match &function.code {
             Code::JavaScript { .. } => javascript.component(engine),
             Code::Component { hash, .. } => {
@@ -191,7 +205,7 @@ fn open_memory() -> Result<Place> {
     })
 }
 
-fn open_directory(directory: &Path) -> Result<Place> {
+fn open_directory(directory: &Path, guards: Guards) -> Result<Place> {
     let unusable = |error: std::io::Error| {
         Error::new(
             SqlState::IO,
@@ -204,7 +218,7 @@ fn open_directory(directory: &Path) -> Result<Place> {
         .with_cause(error)
     };
     make_directory(directory).map_err(unusable)?;
-    let lock = lock(directory)?;
+    let lock = lock(directory, guards)?;
     check_format(directory, &lock)?;
     for file in ["data.db", "catalog.db"] {
         make_private_file(&directory.join(file)).map_err(unusable)?;
@@ -234,13 +248,17 @@ fn make_private_file(path: &Path) -> std::io::Result<()> {
 
 /// The lock is the operating system's: it ends with the process, however that ends.
 #[expect(clippy::disallowed_methods, reason = "the vault's own lock")]
-fn lock(directory: &Path) -> Result<std::fs::File> {
+fn lock(directory: &Path, guards: Guards) -> Result<std::fs::File> {
     let path = directory.join("format");
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| {
         Error::new(SqlState::IO, "the data directory cannot be locked").with_cause(error)
     })?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+    let alone = match guards.holds(Guard::DirectoryLock) {
+        true => rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive),
+        false => Ok(()),
+    };
+    alone.map_err(|_| {
         Error::new(
             SqlState::IN_USE,
             format!("the data directory \"{}\" is in use", directory.display()),

@@ -25,6 +25,7 @@ pub use verify::Verified;
 pub(crate) use verify::{Entries, verify};
 
 use crate::error::Result;
+use crate::guard::{Guard, Guards};
 use segment::unwritable;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,6 +63,7 @@ pub(crate) struct Log {
     syncer: Option<JoinHandle<()>>,
     opened_at: u64,
     executions: AtomicU64,
+    pub(crate) guards: Guards,
 }
 
 /// What the log and its syncing thread share.
@@ -89,12 +91,26 @@ impl Log {
     /// Opens the log in a directory, which is made if it is missing; without one the
     /// log is kept in memory. Reads the last segment only, and removes from its end
     /// what a crash left of entries that were never acknowledged.
-    pub(crate) fn open(directory: Option<&Path>) -> Result<Arc<Log>> {
+    pub(crate) fn open_guarded(directory: Option<&Path>, guards: Guards) -> Result<Arc<Log>> {
+        Log::open_in(directory, SEGMENT_BYTES_MAX, guards)
+    }
+
+    #[cfg(test)]
+    fn open(directory: Option<&Path>) -> Result<Arc<Log>> {
         Log::open_with(directory, SEGMENT_BYTES_MAX)
     }
 
+    #[cfg(test)]
     fn open_with(directory: Option<&Path>, segment_bytes_max: u64) -> Result<Arc<Log>> {
-        let writer = Writer::open(directory, segment_bytes_max)?;
+        Log::open_in(directory, segment_bytes_max, Guards::default())
+    }
+
+    fn open_in(
+        directory: Option<&Path>,
+        segment_bytes_max: u64,
+        guards: Guards,
+    ) -> Result<Arc<Log>> {
+        let writer = Writer::open(directory, segment_bytes_max, guards)?;
         let opened_at = writer.position().seq;
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(writer)),
@@ -107,6 +123,7 @@ impl Log {
             syncer,
             opened_at,
             executions: AtomicU64::new(0),
+            guards,
         }))
     }
 
@@ -114,6 +131,10 @@ impl Log {
     /// afterwards. If this fails, the entries are not acknowledged, though they may
     /// be in the log, and the log takes no more.
     pub(crate) fn append(&self, batch: &mut Batch, durability: Durability) -> Result<u64> {
+        if !self.guards.holds(Guard::AuditLog) {
+            batch.clear();
+            return Ok(0);
+        }
         let mut state = self.shared.lock()?;
         state.append(batch)?;
         let seq = state.writer.position().seq;

@@ -19,6 +19,7 @@
 use super::entry::Position;
 use super::reader::{Reader, array};
 use crate::error::{Error, Result, SqlState};
+use crate::guard::{Guard, Guards};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -56,16 +57,17 @@ enum Source {
 
 impl Place {
     /// Opens or makes the directory and locks it.
-    pub(super) fn open(directory: Option<&Path>) -> Result<Place> {
+    pub(super) fn open(directory: Option<&Path>, guards: Guards) -> Result<Place> {
         let Some(path) = directory else {
             return Ok(Place::Memory);
         };
         let handle = open_directory(path).map_err(unreadable)?;
-        rustix::fs::flock(
-            &handle,
-            rustix::fs::FlockOperation::NonBlockingLockExclusive,
-        )
-        .map_err(|error| Error::new(SqlState::IN_USE, "audit log is in use").with_cause(error))?;
+        if guards.holds(Guard::LogLock) {
+            let alone = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+            rustix::fs::flock(&handle, alone).map_err(|error| {
+                Error::new(SqlState::IN_USE, "audit log is in use").with_cause(error)
+            })?;
+        }
         Ok(Place::Directory {
             path: path.to_owned(),
             handle,

@@ -6,6 +6,7 @@ use super::entry::Position;
 use super::segment::{HEADER_BYTES, Place, Segment, unreadable, unwritable};
 use super::verify::{Snapshot, Walk};
 use crate::error::{Result, SqlState};
+use crate::guard::Guards;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -28,8 +29,12 @@ struct Tail {
 }
 
 impl Writer {
-    pub(super) fn open(directory: Option<&Path>, segment_bytes_max: u64) -> Result<Writer> {
-        let place = Place::open(directory)?;
+    pub(super) fn open(
+        directory: Option<&Path>,
+        segment_bytes_max: u64,
+        guards: Guards,
+    ) -> Result<Writer> {
+        let place = Place::open(directory, guards)?;
         let mut segments = place.segments()?;
         let tail = match recover(&mut segments)? {
             Some(tail) => tail,

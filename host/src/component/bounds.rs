@@ -10,10 +10,12 @@ use super::refused;
 use super::weight::Weights;
 use crate::engine::FEATURES;
 use crate::error::{Error, Result, SqlState};
+use crate::guard::{Guard, Guards};
 use crate::limits;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::{
     ComponentInstance, CoreType, ElementItems, FunctionBody, Instance, Parser, Payload, Validator,
+    WasmFeatures,
 };
 
 /// The name of the custom section that `wit_component` reads as JSON.
@@ -21,15 +23,19 @@ const DOCUMENTATION: &str = "package-docs";
 
 /// Checks a component. Whatever is beyond a bound, invalid, or of a proposal that the
 /// engine does not run is refused.
-pub(super) fn check(bytes: &[u8]) -> Result<()> {
+pub(super) fn check(bytes: &[u8], guards: Guards) -> Result<()> {
+    let features = guards.bound(Guard::UploadFeatures, FEATURES, WasmFeatures::all());
     let mut parser = Parser::new(0);
-    parser.set_features(FEATURES);
+    parser.set_features(features);
     let mut pass = Pass {
         bytes,
         open: 0,
-        counts: Counts::default(),
+        counts: Counts {
+            counted: Default::default(),
+            guards,
+        },
         weights: Weights::default(),
-        validator: Validator::new_with_features(FEATURES),
+        validator: Validator::new_with_features(features),
     };
     for payload in parser.parse_all(bytes) {
         let payload = payload.map_err(invalid)?;
@@ -65,8 +71,10 @@ pub(super) enum Part {
 }
 
 /// How many there are of each.
-#[derive(Default)]
-pub(super) struct Counts([u64; Part::CustomSections as usize + 1]);
+pub(super) struct Counts {
+    counted: [u64; Part::CustomSections as usize + 1],
+    guards: Guards,
+}
 
 struct Pass<'a> {
     bytes: &'a [u8],
@@ -109,10 +117,20 @@ impl Part {
 
 impl Counts {
     pub(super) fn add(&mut self, part: Part, more: impl TryInto<u64>) -> Result<()> {
-        let count = &mut self.0[part as usize];
+        let count = &mut self.counted[part as usize];
         *count = count.saturating_add(more.try_into().unwrap_or(u64::MAX));
         let (name, max) = part.bound();
-        at_most(*count, name, max)
+        at_most(
+            *count,
+            name,
+            self.guards.bound(Guard::UploadCounts, max, u64::MAX),
+        )
+    }
+
+    /// How deeply things may lie in each other.
+    pub(super) fn nesting_max(&self) -> u64 {
+        let max = limits::UPLOAD_NESTING_MAX as u64;
+        self.guards.bound(Guard::UploadNesting, max, u64::MAX)
     }
 
     /// A type of a module has declarations inside it.
@@ -130,8 +148,11 @@ impl Pass<'_> {
         match payload {
             Payload::Version { .. } => {
                 self.open += 1;
-                let max = limits::UPLOAD_NESTING_MAX;
-                at_most(self.open as u64, "levels of components", max as u64)
+                at_most(
+                    self.open as u64,
+                    "levels of components",
+                    counts.nesting_max(),
+                )
             }
             Payload::End(_) => {
                 self.open -= 1;
@@ -171,7 +192,9 @@ impl Pass<'_> {
                 for import in section.clone() {
                     let name = import.map_err(invalid)?.name.name;
                     if let Some(item) = types.component_item_for_import(name) {
-                        check_import(name, &item.ty)?;
+                        if self.counts.guards.holds(Guard::UploadImports) {
+                            check_import(name, &item.ty)?;
+                        }
                         let weight = self.weights.item(types, &item.ty);
                         self.counts.add(Part::InterfaceTypes, weight)?;
                     }
@@ -229,7 +252,9 @@ fn count_in_module(payload: &Payload<'_>, counts: &mut Counts) -> Result<()> {
             }
             Ok(())
         }
-        Payload::CodeSectionEntry(body) => check_body(body),
+        Payload::CodeSectionEntry(body) if counts.guards.holds(Guard::UploadBodies) => {
+            check_body(body)
+        }
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 use super::convert::{json_name, to_json};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::Meter;
+use crate::guard::Guard;
 use crate::signature::WitType;
 use serde::ser::{Error as _, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -34,7 +35,8 @@ struct Text<'m> {
 
 impl io::Write for Text<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() - self.looked_at >= LOOK_BYTES {
+        let looks = self.meter.guards.holds(Guard::ConversionClock);
+        if looks && self.bytes.len() - self.looked_at >= LOOK_BYTES {
             self.looked_at = self.bytes.len();
             let over = |_| io::Error::other("a limit was reached");
             self.meter.check().map_err(over)?;
@@ -99,6 +101,7 @@ impl Serialize for Typed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::Guards;
     use crate::limits::Limits;
     use crate::violations::Switch;
 
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_text_is_that_of_the_tree() {
-        let meter = Meter::start(Limits::DEFAULT, Switch::new(true));
+        let meter = Meter::start(Limits::DEFAULT, Switch::new(true), Guards::default());
         let val = Val::List((0..3).map(record).collect());
         let text = text(&val, &list(), &meter).unwrap();
         assert_eq!(text, to_json(&val, &list()).unwrap().to_string());
@@ -149,7 +152,7 @@ mod tests {
     fn a_limit_ends_it() {
         let mut limits = Limits::DEFAULT;
         limits.wall_time_ms = 0;
-        let meter = Meter::start(limits, Switch::new(true));
+        let meter = Meter::start(limits, Switch::new(true), Guards::default());
         let short = Val::List(vec![record(1)]);
         assert!(text(&short, &list(), &meter).is_ok());
         let long = Val::List((0..10_000).map(record).collect());

@@ -13,6 +13,7 @@ pub(crate) use bounds::invalid;
 use crate::capability::Capability;
 use crate::error::{Error, Result, SqlState, nearest};
 use crate::function::ExportPath;
+use crate::guard::{Guard, Guards};
 use crate::limits;
 use crate::signature::{Signature, WitType};
 use wit_component::DecodedWasm;
@@ -42,10 +43,14 @@ pub(crate) struct Export {
 /// anything too large is refused. The code of its functions is validated when it is
 /// compiled.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
-    check_kind(bytes)?;
+    inspect_with(bytes, Guards::default())
+}
+
+pub(crate) fn inspect_with(bytes: &[u8], guards: Guards) -> Result<Inspection> {
+    check_kind(bytes, guards)?;
     // Libraries read bytes here that a stranger made: should one of their assertions
     // fail, that is a refusal of these bytes and not our end.
-    let decoded = std::panic::catch_unwind(|| decode(bytes))
+    let decoded = std::panic::catch_unwind(|| decode(bytes, guards))
         .unwrap_or_else(|_| Err(refused("its description cannot be read")))?;
     let (resolve, world) = decoded;
     let world = &resolve.worlds[world];
@@ -194,8 +199,8 @@ fn refused(why: &str) -> Error {
 }
 
 /// Looks at the first bytes: the commonest mistakes get their own message.
-fn check_kind(bytes: &[u8]) -> Result<()> {
-    if bytes.len() > limits::COMPONENT_BYTES_MAX {
+fn check_kind(bytes: &[u8], guards: Guards) -> Result<()> {
+    if bytes.len() > limits::COMPONENT_BYTES_MAX && guards.holds(Guard::UploadBytes) {
         return Err(Error::new(
             SqlState::TOO_LARGE,
             format!(
@@ -215,8 +220,8 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<(Resolve, WorldId)> {
-    bounds::check(bytes)?;
+fn decode(bytes: &[u8], guards: Guards) -> Result<(Resolve, WorldId)> {
+    bounds::check(bytes, guards)?;
     match wit_component::decode(bytes) {
         Ok(DecodedWasm::Component(resolve, world)) => Ok((resolve, world)),
         Ok(DecodedWasm::WitPackage(..)) => Err(refused("it is a WIT package without code")),

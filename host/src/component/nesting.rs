@@ -7,7 +7,6 @@
 use super::bounds::{Counts, Part, at_most, invalid};
 use crate::engine::FEATURES;
 use crate::error::Result;
-use crate::limits::UPLOAD_NESTING_MAX;
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentExternName, ComponentImport, ComponentType,
     ComponentTypeRef, CoreType,
@@ -34,8 +33,7 @@ pub(super) fn check(section: &[u8], offset: usize, counts: &mut Counts) -> Resul
             continue;
         }
         if let Some(inside) = read_type(&mut reader).map_err(invalid)? {
-            let max = UPLOAD_NESTING_MAX as u64;
-            at_most(levels.len() as u64, "levels of types", max)?;
+            at_most(levels.len() as u64, "levels of types", counts.nesting_max())?;
             levels.push(inside);
         }
     }

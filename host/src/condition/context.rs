@@ -2,6 +2,7 @@
 
 use super::{Failure, FailureKind};
 use crate::error::{Error, Result, SqlState};
+use crate::guard::{Guard, Guards};
 use crate::limits::CONTEXT_BYTES_MAX;
 use crate::types::Value;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -12,6 +13,7 @@ use std::fmt;
 pub(super) struct Context<'c> {
     bytes: Option<&'c [u8]>,
     text: Option<&'c str>,
+    guards: Guards,
 }
 
 /// A context that was read.
@@ -21,13 +23,17 @@ pub(super) struct Document<'c> {
 }
 
 impl<'c> Context<'c> {
-    pub(super) fn of(value: &'c Value) -> Context<'c> {
+    pub(super) fn of(value: &'c Value, guards: Guards) -> Context<'c> {
         let (bytes, text) = match value {
             Value::Text(text) | Value::Json(text) => (Some(text.as_bytes()), Some(text.as_str())),
             Value::Blob(bytes) => (Some(&bytes[..]), None),
             _ => (None, None),
         };
-        Context { bytes, text }
+        Context {
+            bytes,
+            text,
+            guards,
+        }
     }
 
     /// BLAKE3 of the context, for the log. Of one that is too large only of as much as
@@ -43,14 +49,14 @@ impl<'c> Context<'c> {
         let Some(text) = self.text else {
             return Err(bad("the context is not text"));
         };
-        if text.len() > CONTEXT_BYTES_MAX {
+        if text.len() > CONTEXT_BYTES_MAX && self.guards.holds(Guard::ContextBytes) {
             let bytes = text.len();
             return Err(bad(&format!(
                 "the context has {bytes} bytes; at most {CONTEXT_BYTES_MAX} are accepted"
             )));
         }
         let mut deserializer = Deserializer::from_str(text);
-        let json = Unambiguous
+        let json = Unambiguous(self.guards)
             .deserialize(&mut deserializer)
             .and_then(|json| deserializer.end().map(|()| json))
             .map_err(|error| bad(&format!("the context is bad JSON: {error}")))?;
@@ -70,7 +76,7 @@ pub(super) fn does_not_fit(error: Error) -> Failure {
 
 /// Reads JSON, and refuses an object that has a member twice.
 #[derive(Clone, Copy)]
-struct Unambiguous;
+struct Unambiguous(Guards);
 
 impl<'de> DeserializeSeed<'de> for Unambiguous {
     type Value = Json;
@@ -123,7 +129,7 @@ impl<'de> Visitor<'de> for Unambiguous {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            if object.contains_key(&name) {
+            if object.contains_key(&name) && self.0.holds(Guard::ContextMembers) {
                 return Err(A::Error::custom(format!(
                     "member \"{name}\" is there twice"
                 )));
@@ -141,7 +147,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Json, String> {
         let value = Value::Text(text.to_string());
-        let document = Context::of(&value).read();
+        let document = Context::of(&value, Guards::default()).read();
         document
             .map(|document| document.json)
             .map_err(|failure| failure.error.message().to_string())

@@ -14,6 +14,7 @@ use crate::admission::Place;
 use crate::audit::{Batch, Durability, EventType, Record};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Function;
+use crate::guard::Guard;
 use crate::limits::Limit;
 use crate::types::Value;
 use crate::vault::VaultCore;
@@ -112,10 +113,12 @@ pub(crate) fn decide(
     context: &Value,
     place: Result<Place>,
 ) -> Result<Decision> {
-    let context = Context::of(context);
+    let guards = vault.runtime.engine.guards;
+    let context = Context::of(context, guards);
+    let is_off = !function.enabled.is_on() && guards.holds(Guard::DisabledCalls);
     let (answer, instructions) = match place {
         Err(error) => (Err(Failure::new(FailureKind::Host, error)), 0),
-        Ok(_) if !function.enabled.is_on() => (Err(disabled(&function.name)), 0),
+        Ok(_) if is_off => (Err(disabled(&function.name)), 0),
         Ok(_place) => run::run(vault, function, &context),
     };
     let decision = Decision {

@@ -125,9 +125,10 @@ pub(super) fn run(
         Ok(prepared) => prepared,
         Err(error) => return (Err(Failure::new(FailureKind::Host, error)), 0),
     };
+    let guards = vault.runtime.engine.guards;
     // The clocks are the condition's: that it is the first, and code is compiled for it,
     // is no reason to deny.
-    let meter = Meter::start(Limits::CONDITION, Arc::clone(&function.enabled));
+    let meter = Meter::start(Limits::CONDITION, Arc::clone(&function.enabled), guards);
     let answer = answer(ready, &function.signature, &mut store, &meter, document);
     let left = store.get_fuel().unwrap_or(0);
     let instructions = Limits::CONDITION.instructions.saturating_sub(left);
@@ -166,7 +167,7 @@ fn prepare<'f>(vault: &VaultCore, function: &'f Function) -> Result<(Ready<'f>, 
 fn store(engine: &Engine) -> Result<Store<Bounds>> {
     let limits = Limits::CONDITION;
     let bounds = Bounds {
-        memory: MemoryMeter::new(limits.memory_bytes),
+        memory: MemoryMeter::new(limits.memory_bytes, engine.guards),
     };
     let mut store = Store::new(engine.wasmtime(), bounds);
     store.limiter(|bounds| &mut bounds.memory);
@@ -286,7 +287,12 @@ fn judge(vault: &VaultCore, function: &Function, answer: Answer) -> Result<bool,
         }
         Answer::Exception(exception) => Err(Failure::new(
             FailureKind::Guest,
-            javascript::uncaught(function, source(vault, function).as_deref(), &exception),
+            javascript::uncaught(
+                function,
+                source(vault, function).as_deref(),
+                &exception,
+                vault.runtime.engine.guards,
+            ),
         )),
         Answer::Error(error) => {
             let text = returned_text(&function.signature, error.as_ref());

@@ -6,6 +6,7 @@
 //! prepared statement) and asks the [`Gate`], whose mode says on whose behalf SQLite
 //! is working.
 
+use crate::guard::{Guard, Guards};
 use rusqlite::ffi;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,10 +71,19 @@ enum Mode {
 }
 
 /// The authorizer's state, shared with the session.
-#[derive(Default)]
-pub(crate) struct Gate(Mutex<Mode>);
+pub(crate) struct Gate {
+    mode: Mutex<Mode>,
+    guards: Guards,
+}
 
 impl Gate {
+    pub(crate) fn new(guards: Guards) -> Gate {
+        Gate {
+            mode: Mutex::default(),
+            guards,
+        }
+    }
+
     /// Installs the authorizer.
     pub(crate) fn install(
         self: &Arc<Self>,
@@ -125,16 +135,17 @@ impl Gate {
 
     fn replace(&self, mode: Mode) -> Mode {
         std::mem::replace(
-            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *self.mode.lock().unwrap_or_else(PoisonError::into_inner),
             mode,
         )
     }
 
     fn authorize(&self, context: &AuthContext<'_>) -> Authorization {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
             Mode::Host => Authorization::Allow,
             Mode::Client(access) => {
-                if let Some(why) = refused_to_client(context) {
+                let why = refused_to_client(context);
+                if let Some(why) = why.filter(|_| self.guards.holds(Guard::ClientActions)) {
                     access.refused.get_or_insert(why);
                     return Authorization::Deny;
                 }
@@ -149,8 +160,9 @@ impl Gate {
                 }
                 Authorization::Allow
             }
-            Mode::Collect(access) => access.note(context),
-            Mode::Step => Authorization::Deny,
+            Mode::Collect(access) => access.note(context, self.guards),
+            Mode::Step if self.guards.holds(Guard::StepGate) => Authorization::Deny,
+            Mode::Step => Authorization::Allow,
         }
     }
 }
@@ -158,7 +170,7 @@ impl Gate {
 impl Access {
     /// Notes one action. What a grant may cover is allowed here and checked later, so
     /// that all missing grants are found at once; nothing has an effect before.
-    fn note(&mut self, context: &AuthContext<'_>) -> Authorization {
+    fn note(&mut self, context: &AuthContext<'_>, guards: Guards) -> Authorization {
         let table = |name: &str| Table {
             schema: context.database_name.map(str::to_ascii_lowercase),
             name: name.to_string(),
@@ -183,10 +195,11 @@ impl Access {
             AuthAction::Function { function_name } => {
                 note(&mut self.functions, function_name.to_ascii_lowercase());
             }
-            action => {
+            action if guards.holds(Guard::ForbiddenActions) => {
                 self.forbidden.get_or_insert_with(|| forbidden(&action));
                 return Authorization::Deny;
             }
+            _ => {}
         }
         Authorization::Allow
     }

@@ -12,6 +12,7 @@ use crate::bindings::heliosdb::host::types as wit;
 use crate::error::Result;
 use crate::execution::meter::Meter;
 use crate::execution::record::StatementSummary;
+use crate::guard::{Guard, Guards};
 use crate::limits::{Exceeded, Limit, RESULT_BYTES_MAX};
 use rusqlite::ffi;
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 /// A connection as guests and the session share it.
 pub(crate) struct Database {
+    guards: Guards,
     pub(crate) handle: Handle,
     pub(crate) gate: Arc<Gate>,
     /// Whose limits a running statement obeys.
@@ -131,16 +133,26 @@ impl Deadline {
 
 impl Database {
     /// Takes charge of a connection: its authorizer, its interrupts, its lock waits.
-    pub(crate) fn new(connection: &mut rusqlite::Connection) -> rusqlite::Result<Database> {
-        let gate = Arc::new(Gate::default());
+    pub(crate) fn new(
+        connection: &mut rusqlite::Connection,
+        guards: Guards,
+    ) -> rusqlite::Result<Database> {
+        let gate = Arc::new(Gate::new(guards));
         gate.install(connection)?;
         let deadline = Arc::new(Deadline::default());
         let progress = Arc::clone(&deadline);
-        connection.progress_handler(PROGRESS_INSTRUCTIONS, Some(move || progress.is_over()))?;
-        comparing::bound(connection, &deadline)?;
+        let looks = guards.holds(Guard::StatementClock);
+        connection.progress_handler(
+            PROGRESS_INSTRUCTIONS,
+            Some(move || looks && progress.is_over()),
+        )?;
+        comparing::bound(connection, &deadline, guards)?;
         let waiting = Arc::clone(&deadline);
-        connection.busy_handler(Some(move |attempt| wait_for_lock(&waiting, attempt)))?;
+        connection.busy_handler(Some(move |attempt| {
+            wait_for_lock(&waiting, attempt, guards)
+        }))?;
         Ok(Database {
+            guards,
             handle: Handle::new(connection),
             gate,
             deadline,
@@ -236,6 +248,9 @@ impl Database {
 
     /// Undoes the unit's writes.
     pub(crate) fn roll_back_unit(&self) {
+        if !self.guards.holds(Guard::RollBack) {
+            let _ = self.commit_unit();
+        }
         match self.take_unit() {
             Unit::None => {}
             Unit::Transaction => self.roll_back(&["ROLLBACK"]),
@@ -281,13 +296,15 @@ impl Database {
             return Err(GuestFailure::Forbidden(forbidden));
         }
         match prepared.map_err(GuestFailure::Sqlite)? {
-            (_, rest) if !is_blank(rest) => Err(GuestFailure::TwoStatements),
+            (_, rest) if !is_blank(rest) && self.guards.holds(Guard::OneStatement) => {
+                Err(GuestFailure::TwoStatements)
+            }
             (Some(statement), _) => match untold(&statement, &access) {
-                Some(what) => {
+                Some(what) if self.guards.holds(Guard::UnreportedStatements) => {
                     let forbidden = Forbidden::Statement(what.to_string());
                     Err(GuestFailure::Forbidden(forbidden))
                 }
-                None => Ok((statement, access)),
+                _ => Ok((statement, access)),
             },
             (None, _) => Err(GuestFailure::NoStatement),
         }
@@ -336,13 +353,20 @@ impl Database {
 
     /// Works under a guest's limits of SQLite's.
     fn limited<R>(&self, value_bytes_max: i32, work: impl FnOnce() -> R) -> R {
+        let bound = |guard, most| self.guards.bound(guard, most, i32::MAX);
         let limits = [
-            (ffi::SQLITE_LIMIT_LENGTH, value_bytes_max),
+            (
+                ffi::SQLITE_LIMIT_LENGTH,
+                bound(Guard::StatementValues, value_bytes_max),
+            ),
             (
                 ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH,
-                GUEST_PATTERN_BYTES_MAX,
+                bound(Guard::StatementPatterns, GUEST_PATTERN_BYTES_MAX),
             ),
-            (ffi::SQLITE_LIMIT_VDBE_OP, GUEST_PROGRAM_STEPS_MAX),
+            (
+                ffi::SQLITE_LIMIT_VDBE_OP,
+                bound(Guard::StatementProgram, GUEST_PROGRAM_STEPS_MAX),
+            ),
             // What another thread did would not count. A client may have asked for some.
             (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
         ];
@@ -481,6 +505,7 @@ fn bind_all(statement: &mut Statement, params: &[wit::Value]) -> Result<(), Fail
 pub(crate) fn read_row(
     statement: &Statement,
     held: &mut usize,
+    guards: Guards,
 ) -> Result<Vec<wit::Value>, RowFailure> {
     // What a value costs besides its own bytes.
     const VALUE_BYTES: usize = size_of::<wit::Value>();
@@ -498,7 +523,7 @@ pub(crate) fn read_row(
         };
         *held = held.saturating_add(bytes + VALUE_BYTES);
         row.push(value);
-        if *held > RESULT_BYTES_MAX {
+        if *held > RESULT_BYTES_MAX && guards.holds(Guard::ResultBytes) {
             return Err(RowFailure::TooLarge(Exceeded {
                 limit: Limit::ResultBytes,
                 allowed: RESULT_BYTES_MAX as u64,
@@ -518,9 +543,9 @@ pub(crate) enum RowFailure {
 
 /// A guest waits for a lock as long as it may run; a client's own statement for a
 /// while.
-fn wait_for_lock(deadline: &Deadline, attempt: i32) -> bool {
+fn wait_for_lock(deadline: &Deadline, attempt: i32, guards: Guards) -> bool {
     const PAUSE: Duration = Duration::from_millis(1);
-    if deadline.is_over() {
+    if guards.holds(Guard::LockWait) && deadline.is_over() {
         return false;
     }
     if !deadline.is_set() && PAUSE * attempt.unsigned_abs() >= CLIENT_LOCK_WAIT {

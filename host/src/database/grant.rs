@@ -6,6 +6,7 @@
 use crate::capability::{Capability, Grant};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Authority;
+use crate::guard::{Guard, Guards};
 use std::fmt;
 
 /// The schema that a name without one means.
@@ -56,8 +57,8 @@ impl TablePattern {
         Ok(TablePattern(text.to_ascii_lowercase()))
     }
 
-    fn covers(&self, schema: &str, table: &str) -> bool {
-        if is_reserved(schema, table) {
+    fn covers(&self, schema: &str, table: &str, guards: Guards) -> bool {
+        if is_reserved(schema, table) && guards.holds(Guard::ReservedNames) {
             return false;
         }
         if self.0 == "*" {
@@ -81,14 +82,16 @@ pub(crate) fn permit(
     schema: &str,
     table: &str,
     authority: &Authority,
+    guards: Guards,
 ) -> Option<Permit> {
     let covers = |grant: &Grant| {
         grant.capability() == capability
             && grant
                 .pattern()
-                .is_some_and(|pattern| pattern.covers(schema, table))
+                .is_some_and(|pattern| pattern.covers(schema, table, guards))
     };
-    authority.permits(covers).then_some(Permit(()))
+    let permitted = authority.permits(covers, guards) || !guards.holds(Guard::TableGrants);
+    permitted.then_some(Permit(()))
 }
 
 /// Names that no pattern matches: the host's own and the database's own tables.
@@ -135,7 +138,9 @@ mod tests {
     use crate::policy::Policy;
 
     fn covers(pattern: &str, schema: &str, table: &str) -> bool {
-        TablePattern::parse(pattern).unwrap().covers(schema, table)
+        let guards = Guards::default();
+        let pattern = TablePattern::parse(pattern).unwrap();
+        pattern.covers(schema, table, guards)
     }
 
     #[test]
@@ -211,10 +216,12 @@ mod tests {
         let grants = vec![Grant::new("DATABASE_READ", Some("*")).unwrap()];
         let denials = vec![Grant::new("DATABASE_READ", Some("secrets")).unwrap()];
         let authority = Authority::new(Policy::minimal(), grants, denials);
-        let read = |table| permit(Capability::DatabaseRead, "main", table, &authority);
+        let permit =
+            |capability, table| permit(capability, "main", table, &authority, Guards::default());
+        let read = |table| permit(Capability::DatabaseRead, table);
         assert!(read("users").is_some());
         assert!(read("secrets").is_none());
-        let write = permit(Capability::DatabaseWrite, "main", "users", &authority);
+        let write = permit(Capability::DatabaseWrite, "users");
         assert!(write.is_none());
     }
 
@@ -223,7 +230,9 @@ mod tests {
         let policy = Policy::built_in_named("permissive").unwrap();
         let denials = vec![Grant::new("DATABASE_READ", Some("secrets")).unwrap()];
         let authority = Authority::new(policy, Vec::new(), denials);
-        let read = |table| permit(Capability::DatabaseRead, "main", table, &authority);
+        let permit =
+            |capability, table| permit(capability, "main", table, &authority, Guards::default());
+        let read = |table| permit(Capability::DatabaseRead, table);
         assert!(read("users").is_some());
         assert!(read("secrets").is_none());
     }

@@ -13,6 +13,7 @@ use crate::bindings::heliosdb::host::types as wit;
 use crate::capability::Capability;
 use crate::error::{Error, SqlState};
 use crate::execution::{Execution, Refusal};
+use crate::guard::Guard;
 use crate::limits::SQL_BYTES_MAX;
 use crate::linker::NotGranted;
 use std::sync::Arc;
@@ -188,14 +189,14 @@ impl Execution {
     }
 
     fn prepare(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
-        if sql.len() > SQL_BYTES_MAX {
+        if sql.len() > SQL_BYTES_MAX && self.meter.guards.holds(Guard::StatementBytes) {
             return Err(Outcome::Guest(wit::Error::Limit(wit::Excess {
                 name: "sql_bytes".to_string(),
                 allowed: SQL_BYTES_MAX as u64,
                 requested: sql.len() as u64,
             })));
         }
-        if sql.contains('\0') {
+        if sql.contains('\0') && self.meter.guards.holds(Guard::NulCharacters) {
             return Err(invalid("the statement contains a NUL character"));
         }
         let session = Arc::clone(&self.session);
@@ -249,6 +250,7 @@ impl Execution {
             .contains(Capability::DatabaseWrite);
         let session = Arc::clone(&self.session);
         let meter = Arc::clone(&self.meter);
+        let guards = meter.guards;
         let mut rows = Vec::new();
         let mut held = 0;
         let begun = session.database.begin_unit_within(&meter, may_write);
@@ -258,7 +260,7 @@ impl Execution {
             params,
             &meter,
             |statement| -> Result<(), Ran> {
-                rows.push(backend::read_row(statement, &mut held)?);
+                rows.push(backend::read_row(statement, &mut held, guards)?);
                 Ok(())
             },
         )?;
@@ -327,11 +329,15 @@ impl Execution {
         let failure = self.run_failure_of_statement(failure);
         // Without its unit nothing that the guest does now could be undone.
         match failure {
-            Outcome::Guest(error) if self.session.database.unit_is_lost() => {
+            Outcome::Guest(error) if self.unit_is_lost() => {
                 Outcome::End(self.fault(rolled_back(&error)))
             }
             failure => failure,
         }
+    }
+
+    fn unit_is_lost(&self) -> bool {
+        self.meter.guards.holds(Guard::LostUnits) && self.session.database.unit_is_lost()
     }
 
     fn run_failure_of_statement(&mut self, failure: Ran) -> Outcome {

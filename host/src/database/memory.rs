@@ -11,6 +11,7 @@
 use super::temporary;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::Meter;
+use crate::guard::Guard;
 use crate::limits::{DATABASE_BYTES_MAX, Exceeded, Limit};
 use rusqlite::ffi;
 use std::cell::RefCell;
@@ -74,9 +75,9 @@ pub(super) fn charge<R>(meter: &Arc<Meter>, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Whether a guest pays for what this thread takes.
-pub(super) fn is_charged() -> bool {
-    with_payer(|_| ()).is_some()
+/// Whether a guest pays for the temporary files of this thread.
+pub(super) fn is_charged_for_files() -> bool {
+    with_payer(|meter| meter.guards.holds(Guard::TemporaryFiles)).unwrap_or(false)
 }
 
 /// Whether so much may be taken. If not, the payer's call ends by its limit, whatever
@@ -105,7 +106,7 @@ fn with_payer<R>(work: impl FnOnce(&Meter) -> R) -> Option<R> {
 impl Account {
     fn may_take(&self, bytes: i64, meter: &Meter) -> bool {
         let needed = self.held_bytes.load(Ordering::Relaxed) + bytes;
-        if needed > DATABASE_BYTES_MAX {
+        if needed > DATABASE_BYTES_MAX && meter.guards.holds(Guard::DatabaseMemory) {
             meter.note(Exceeded {
                 limit: Limit::DatabaseMemory,
                 allowed: DATABASE_BYTES_MAX as u64,
@@ -117,7 +118,7 @@ impl Account {
         let looks = unlooked >= LOOK_BYTES;
         let kept = if looks { 0 } else { unlooked };
         self.unlooked_bytes.store(kept, Ordering::Relaxed);
-        !looks || meter.check().is_ok()
+        !looks || !meter.guards.holds(Guard::StatementClock) || meter.check().is_ok()
     }
 
     /// One thread at a time counts, so that a load and a store are enough.

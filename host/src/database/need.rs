@@ -9,6 +9,7 @@ use super::sqlite::Failure;
 use crate::capability::Capability;
 use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
+use crate::guard::Guard;
 
 /// One use of one table.
 #[derive(PartialEq)]
@@ -42,7 +43,8 @@ impl Need {
     /// No grant covers a virtual table: what its module reads and writes beneath, with
     /// statements of its own, would be checked against nothing.
     pub(super) fn permit(&self, execution: &Execution) -> Option<grant::Permit> {
-        if !self.is_coverable() {
+        let guards = execution.meter.guards;
+        if !self.is_coverable() && guards.holds(Guard::VirtualTables) {
             return None;
         }
         grant::permit(
@@ -50,6 +52,7 @@ impl Need {
             &self.schema,
             &self.table,
             &execution.authority,
+            guards,
         )
     }
 
@@ -113,7 +116,9 @@ impl Execution {
                 }
             }
         }
-        self.add_views(access, &mut needs)?;
+        if self.meter.guards.holds(Guard::ViewsBetween) {
+            self.add_views(access, &mut needs)?;
+        }
         Ok(needs)
     }
 
@@ -162,6 +167,9 @@ impl Execution {
 
     /// Refusals over SQL functions that are more than computations.
     pub(super) fn function_refusals(&self, access: &Access) -> Vec<Refusal> {
+        if !self.meter.guards.holds(Guard::SqlFunctions) {
+            return Vec::new();
+        }
         let capabilities = self.authority.capabilities();
         access
             .functions

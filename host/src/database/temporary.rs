@@ -6,7 +6,7 @@
 //! that change a temporary file's size are ours.
 #![expect(unsafe_code, reason = "SQLite's C interface; every use is argued")]
 
-use super::memory::{count, is_charged, may_take};
+use super::memory::{count, is_charged_for_files, may_take};
 use rusqlite::ffi;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -136,7 +136,7 @@ unsafe extern "C" fn write_counted(
     };
     // SAFETY: the caller's promise.
     unsafe {
-        if !is_charged() {
+        if !is_charged_for_files() {
             return (files.write)(file, bytes, length, offset);
         }
         let before = files.size(file);

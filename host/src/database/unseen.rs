@@ -10,6 +10,7 @@ use super::grant::{self, DEFAULT_SCHEMA};
 use super::sqlite::{Bound, Column, Failure, Handle};
 use crate::capability::Capability;
 use crate::execution::Execution;
+use crate::guard::Guard;
 use rusqlite::{Connection, ffi};
 
 /// What the guest may be told.
@@ -26,7 +27,8 @@ impl Execution {
     /// The failure of a statement that could not be prepared, as far as the guest may
     /// know of it.
     pub(super) fn told(&self, sql: &str, failure: Failure) -> Told {
-        if failure.code & 0xff != ffi::SQLITE_ERROR {
+        let hides = self.meter.guards.holds(Guard::UncoveredTables);
+        if failure.code & 0xff != ffi::SQLITE_ERROR || !hides {
             return Told::Failure(failure);
         }
         match self.prepare_unseen(sql) {
@@ -76,10 +78,10 @@ impl Execution {
     }
 
     fn covers(&self, schema: &str, table: &str) -> bool {
-        let authority = &self.authority;
+        let (authority, guards) = (&self.authority, self.meter.guards);
         [Capability::DatabaseRead, Capability::DatabaseWrite]
             .into_iter()
-            .any(|capability| grant::permit(capability, schema, table, authority).is_some())
+            .any(|capability| grant::permit(capability, schema, table, authority, guards).is_some())
     }
 }
 

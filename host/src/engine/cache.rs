@@ -7,6 +7,7 @@
 
 use super::ContentHash;
 use crate::error::{Error, Result, SqlState};
+use crate::guard::{Guard, Guards};
 use crate::limits::UPLOAD_CODE_BYTES_MAX;
 use rustix::fs::{Mode, OFlags};
 use std::io::{Read, Write};
@@ -19,6 +20,7 @@ pub(crate) struct CodeCache {
     directory: PathBuf,
     compatibility: [u8; 32],
     key: [u8; 32],
+    guards: Guards,
 }
 
 /// A MAC stands before the code.
@@ -30,8 +32,12 @@ const FILE_BYTES_MAX: u64 = UPLOAD_CODE_BYTES_MAX + MAC_BYTES as u64;
 impl CodeCache {
     /// Opens the directory, which it makes if need be, and refuses one that others
     /// can write.
-    pub(crate) fn open(directory: PathBuf, compatibility: [u8; 32]) -> Result<CodeCache> {
-        let key = make_private(&directory)
+    pub(crate) fn open(
+        directory: PathBuf,
+        compatibility: [u8; 32],
+        guards: Guards,
+    ) -> Result<CodeCache> {
+        let key = make_private(&directory, guards)
             .and_then(|()| read_or_make_key(&directory))
             .map_err(|error| {
                 Error::new(
@@ -44,6 +50,7 @@ impl CodeCache {
             directory,
             compatibility,
             key,
+            guards,
         })
     }
 
@@ -54,6 +61,7 @@ impl CodeCache {
             directory: self.directory.clone(),
             compatibility,
             key: self.key,
+            guards: self.guards,
         }
     }
 
@@ -62,7 +70,7 @@ impl CodeCache {
         let bytes = read_file(&self.path(hash))?;
         let (mac, code) = bytes.split_at_checked(MAC_BYTES)?;
         let mac = blake3::Hash::from_bytes(mac.try_into().ok()?);
-        if self.mac(hash, code) != mac {
+        if self.mac(hash, code) != mac && self.guards.holds(Guard::CompiledCode) {
             tracing::warn!(file = %self.path(hash).display(), "compiled code is not authentic");
             return None;
         }
@@ -144,7 +152,7 @@ pub(crate) fn move_to(engine: &wasmtime::Engine, component: &Component) -> Resul
 }
 
 /// Makes the directory with mode 0700; an existing one must be ours alone.
-fn make_private(directory: &Path) -> std::io::Result<()> {
+fn make_private(directory: &Path, guards: Guards) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     #[expect(clippy::disallowed_methods, reason = "the cache's own directory")]
     std::fs::DirBuilder::new()
@@ -154,7 +162,8 @@ fn make_private(directory: &Path) -> std::io::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "the cache's own directory")]
     let metadata = std::fs::symlink_metadata(directory)?;
     let owner = rustix::process::geteuid().as_raw();
-    if !metadata.is_dir() || metadata.uid() != owner || metadata.mode() & 0o022 != 0 {
+    let is_private = metadata.uid() == owner && metadata.mode() & 0o022 == 0;
+    if !metadata.is_dir() || !is_private && guards.holds(Guard::CodeDirectory) {
         return Err(std::io::Error::other(
             "it must be a directory that only its owner can write",
         ));

@@ -12,6 +12,7 @@ pub use compile::compile_worker;
 pub use worker::CompileLimits;
 
 use crate::error::{Error, Result};
+use crate::guard::Guards;
 use crate::limits::{self, STACK_CLASSES_BYTES};
 use cache::CodeCache;
 use std::collections::HashMap;
@@ -56,6 +57,7 @@ pub(crate) type ContentHash = [u8; 32];
 
 /// The engine and what it has compiled.
 pub(crate) struct Engine {
+    pub(crate) guards: Guards,
     configuration: Configuration,
     wasmtime: wasmtime::Engine,
     compatibility: [u8; 32],
@@ -76,6 +78,7 @@ pub(crate) struct Options {
     pub(crate) on_compile: Option<OnCompile>,
     pub(crate) worker: Option<PathBuf>,
     pub(crate) compile_limits: CompileLimits,
+    pub(crate) guards: Guards,
 }
 
 /// What the code of an engine is made for.
@@ -117,9 +120,13 @@ impl Engine {
                 .worker
                 .map(|path| CompileWorker::new(path, options.compile_limits)),
         });
-        let mut engine = Engine::with(Configuration::Procedures, shared)?;
+        let mut engine = Engine::with(Configuration::Procedures, shared, options.guards)?;
         if let Some(directory) = options.cache_directory {
-            engine.cache = Some(CodeCache::open(directory, engine.compatibility)?);
+            engine.cache = Some(CodeCache::open(
+                directory,
+                engine.compatibility,
+                engine.guards,
+            )?);
         }
         Ok(engine)
     }
@@ -127,15 +134,20 @@ impl Engine {
     /// The engine for conditions beside this one for procedures: with the same directory
     /// and the same workers.
     pub(crate) fn for_conditions(&self) -> Result<Engine> {
-        let mut engine = Engine::with(Configuration::Conditions, Arc::clone(&self.shared))?;
+        let mut engine = Engine::with(
+            Configuration::Conditions,
+            Arc::clone(&self.shared),
+            self.guards,
+        )?;
         let cache = self.cache.as_ref();
         engine.cache = cache.map(|cache| cache.with_compatibility(engine.compatibility));
         Ok(engine)
     }
 
-    fn with(configuration: Configuration, shared: Arc<Shared>) -> Result<Engine> {
+    fn with(configuration: Configuration, shared: Arc<Shared>, guards: Guards) -> Result<Engine> {
         let wasmtime = engine_with_stack(configuration, STACK_CLASSES_BYTES[0])?;
         Ok(Engine {
+            guards,
             configuration,
             compatibility: compatibility(&wasmtime),
             wasmtime,
@@ -229,7 +241,7 @@ impl Engine {
                 let code = worker.compile(&bytes, self.configuration, &self.compatibility)?;
                 cache::load_from_worker(&self.wasmtime, &code)?
             }
-            _ => compile::in_process(&self.wasmtime, &bytes)?,
+            _ => compile::in_process(&self.wasmtime, &bytes, self.guards)?,
         };
         if let Some(cache) = &self.cache {
             cache.store(&component, hash);

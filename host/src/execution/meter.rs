@@ -1,6 +1,7 @@
 //! What a call has used, and whether it has reached a limit.
 
 use crate::database::memory::Account;
+use crate::guard::{Guard, Guards};
 use crate::limits::{Exceeded, Limit, Limits};
 use crate::violations::Switch;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use wasmtime::ResourceLimiter;
 /// The clocks of one execution. Shared with SQLite's callbacks, which look at it
 /// while the guest waits for a statement.
 pub(crate) struct Meter {
+    pub(crate) guards: Guards,
     limits: Limits,
     /// Whether the function may still run.
     enabled: Arc<Switch>,
@@ -54,8 +56,9 @@ pub(crate) struct Cost {
 
 impl Meter {
     /// Starts the clocks. Must be called on the thread that runs the call.
-    pub(crate) fn start(limits: Limits, enabled: Arc<Switch>) -> Meter {
+    pub(crate) fn start(limits: Limits, enabled: Arc<Switch>, guards: Guards) -> Meter {
         Meter {
+            guards,
             enabled,
             started: Instant::now(),
             cpu_started: OnceLock::new(),
@@ -72,11 +75,11 @@ impl Meter {
         if let Some(stop) = self.ended() {
             return Err(stop);
         }
-        if !self.enabled.is_on() {
+        if !self.enabled.is_on() && self.guards.holds(Guard::DisableSwitch) {
             return Err(self.end(Stop::Disabled));
         }
         let wall = self.started.elapsed();
-        if wall >= self.limits.wall_time() {
+        if wall >= self.limits.wall_time() && self.guards.holds(Guard::WallTime) {
             return Err(self.exceed(Limit::WallTime, self.limits.wall_time(), wall));
         }
         self.begin_cpu_time(wall);
@@ -85,7 +88,7 @@ impl Meter {
         }
         let cpu = self.cpu_time(wall);
         let left = self.limits.cpu_time().saturating_sub(cpu);
-        if left.is_zero() {
+        if left.is_zero() && self.guards.holds(Guard::CpuTime) {
             return Err(self.exceed(Limit::CpuTime, self.limits.cpu_time(), cpu));
         }
         let look_at = nanoseconds(wall.saturating_add(left));
@@ -177,11 +180,11 @@ pub(crate) struct MemoryMeter {
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
 impl MemoryMeter {
-    pub(crate) fn new(bytes_max: u64) -> MemoryMeter {
+    pub(crate) fn new(bytes_max: u64, guards: Guards) -> MemoryMeter {
         MemoryMeter {
             used_bytes: 0,
             peak_bytes: 0,
-            bytes_max,
+            bytes_max: guards.bound(Guard::Memory, bytes_max, u64::MAX),
         }
     }
 
@@ -235,7 +238,7 @@ mod tests {
 
     #[test]
     fn h12_all_memories_and_tables_count_together_to_the_byte() {
-        let mut meter = MemoryMeter::new(100 * 65_536);
+        let mut meter = MemoryMeter::new(100 * 65_536, Guards::default());
         assert!(meter.memory_growing(0, 60 * 65_536, None).unwrap());
         assert!(meter.memory_growing(0, 39 * 65_536, None).unwrap());
         assert!(meter.table_growing(0, 8_192, None).unwrap());

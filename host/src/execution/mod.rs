@@ -9,6 +9,7 @@ pub(crate) mod record;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::error::{Error, SqlState};
 use crate::function::{Authority, Function};
+use crate::guard::{Guard, Guards};
 use crate::limits::Exceeded;
 use crate::log::MessageBudget;
 use crate::session::core::SessionCore;
@@ -76,6 +77,8 @@ impl Execution {
             Arc::clone(function),
             Arc::clone(&session.caller),
         );
+        let (limits, guards) = (function.limits, session.guards());
+        let enabled = Arc::clone(&function.enabled);
         Execution {
             session: Arc::clone(session),
             authority: Arc::clone(&function.authority),
@@ -83,8 +86,8 @@ impl Execution {
             // Older than any: the first host call looks the function up anew.
             catalog_version: function.changed_at,
             function: Arc::clone(function),
-            meter: Arc::new(Meter::start(function.limits, Arc::clone(&function.enabled))),
-            memory: MemoryMeter::new(function.limits.memory_bytes),
+            meter: Arc::new(Meter::start(limits, enabled, guards)),
+            memory: MemoryMeter::new(limits.memory_bytes, guards),
             recorder,
             messages: MessageBudget::default(),
             host_calls: 0,
@@ -102,7 +105,7 @@ impl Execution {
         self.meter.check().map_err(|stop| self.stop(stop))?;
         let catalog = &self.session.vault.catalog;
         let version = catalog.version();
-        if version != self.catalog_version {
+        if version != self.catalog_version && self.meter.guards.holds(Guard::AuthorityNow) {
             self.catalog_version = version;
             match catalog.function(&self.function.name) {
                 Some(now) if now.enabled.is_on() => {
@@ -117,7 +120,8 @@ impl Execution {
 
     /// Names the authority: it changes whenever the function does.
     pub(crate) fn authority_key(&self) -> u64 {
-        self.authority_key
+        let guards = self.meter.guards;
+        guards.bound(Guard::StatementKey, self.authority_key, 0)
     }
 
     /// Records refusals and counts them against function and caller, and makes the value
@@ -143,7 +147,9 @@ impl Execution {
     /// behind some.
     pub(crate) fn deny(&mut self, capability: &str, target: &str) {
         let caller = &self.session.caller;
-        let refused_for = self.function.enabled.denied(caller, Instant::now());
+        let counts = self.meter.guards.holds(Guard::CallerLockout);
+        let denied = || self.function.enabled.denied(caller, Instant::now());
+        let refused_for = counts.then(denied).flatten();
         self.recorder.denied(capability, target, refused_for);
     }
 
@@ -154,6 +160,10 @@ impl Execution {
         attempt: Attempt<'_>,
     ) -> wasmtime::Result<Option<Counted>> {
         let recorder = &mut self.recorder;
+        if !self.meter.guards.holds(Guard::Violations) {
+            let recorded = recorder.syscall_refused(attempt, None).map(|()| None);
+            return recorded.map_err(|error| self.fault(error));
+        }
         let catalog = &self.session.vault.catalog;
         let counted = catalog.count_violation(&self.function, |counted| {
             recorder.syscall_refused(attempt, counted)
@@ -164,6 +174,9 @@ impl Execution {
     /// The error for a guest that gave up over a refusal: true only if the host did
     /// refuse just that.
     pub(crate) fn confirm_denied(&self, claimed: &[wit::Denial]) -> Option<Error> {
+        if !self.meter.guards.holds(Guard::ClaimedDenials) {
+            return Some(self.denied(&[]));
+        }
         let confirmed: Option<Vec<&Refusal>> = claimed
             .iter()
             .map(|denial| {
@@ -260,8 +273,8 @@ fn together(refusals: &[&Refusal]) -> String {
 }
 
 /// The error of a call that must not begin, if it must not.
-pub(crate) fn refuse_call(function: &Function, caller: &str) -> Result<(), Error> {
-    if !function.enabled.is_on() {
+pub(crate) fn refuse_call(function: &Function, caller: &str, guards: Guards) -> Result<(), Error> {
+    if !function.enabled.is_on() && guards.holds(Guard::DisabledCalls) {
         return Err(disabled(function));
     }
     if !function.enabled.has_denials() {

@@ -5,6 +5,7 @@ use crate::audit::{Batch, Durability, EventType, ExecutionId, Log, Record};
 use crate::error::{Error, Result};
 use crate::execution::meter::Cost;
 use crate::function::Function;
+use crate::guard::Guard;
 use crate::limits::Exceeded;
 use crate::violations::{Counted, VIOLATIONS_MAX};
 use serde_json::json;
@@ -130,7 +131,11 @@ impl Recorder {
     pub(crate) fn denied(&mut self, capability: &str, target: &str, refused_for: Option<Duration>) {
         self.must_sync = true;
         self.denials += 1;
-        if self.denials <= DENIALS_MAX || refused_for.is_some() {
+        let most = self
+            .log
+            .guards
+            .bound(Guard::DenialEntries, DENIALS_MAX, u64::MAX);
+        if self.denials <= most || refused_for.is_some() {
             let target = Some(target).filter(|target| !target.is_empty());
             let capability = Some(capability).filter(|capability| !capability.is_empty());
             let detail = refused_for.map(|time| {
@@ -227,7 +232,7 @@ impl Recorder {
     /// Appends what there is, on disk, if the call has written: the commit that
     /// follows is its effect.
     pub(crate) fn before_commit(&mut self) -> Result<()> {
-        if !self.has_written {
+        if !self.has_written || !self.log.guards.holds(Guard::RecordedFirst) {
             return Ok(());
         }
         self.record_reads();

@@ -2,6 +2,7 @@
 
 use crate::bindings::heliosdb::host::log::{Host, Level};
 use crate::execution::Execution;
+use crate::guard::{Guard, Guards};
 use crate::limits::LOG_MESSAGE_BYTES_MAX;
 use crate::session::{Notice, Severity};
 
@@ -9,10 +10,10 @@ impl Host for Execution {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.enter_host()?;
         self.host_bytes += message.len() as u64;
-        if !self.messages.take() {
+        if !self.messages.take() && self.meter.guards.holds(Guard::LogMessages) {
             return Ok(());
         }
-        let message = cut(&message);
+        let message = cut(&message, self.meter.guards);
         let severity = match level {
             Level::Debug => Severity::Debug,
             Level::Info => Severity::Info,
@@ -29,7 +30,7 @@ impl Host for Execution {
         // Else a guest could have texts copied for ever, and no clock be looked at.
         self.enter_host()?;
         self.host_bytes += message.len() as u64;
-        self.panic_message = Some(cut(&message));
+        self.panic_message = Some(cut(&message, self.meter.guards));
         Ok(())
     }
 }
@@ -37,7 +38,10 @@ impl Host for Execution {
 /// The beginning of a message, without control characters that move a terminal's
 /// cursor. A text of its own: what a guest sent may be a thousand times as long, and
 /// must not be kept for as long as its beginning is.
-fn cut(message: &str) -> String {
+fn cut(message: &str, guards: Guards) -> String {
+    if !guards.holds(Guard::LogMessageText) {
+        return message.to_string();
+    }
     let end = message.floor_char_boundary(LOG_MESSAGE_BYTES_MAX);
     let keeps = |c: &char| *c == '\n' || *c == '\t' || !c.is_control();
     message[..end].chars().filter(keeps).collect()

@@ -10,6 +10,7 @@ use crate::execution::meter::Cost;
 use crate::execution::record::Recorder;
 use crate::execution::refuse_call;
 use crate::function::{Function, Kind};
+use crate::guard::{Guard, Guards};
 use crate::instance::Running;
 use crate::session::Notice;
 use crate::types::Value;
@@ -53,6 +54,10 @@ impl SessionCore {
             reports: Reports::default(),
             places: Arc::default(),
         }
+    }
+
+    pub(crate) fn guards(&self) -> Guards {
+        self.vault.runtime.engine.guards
     }
 
     /// Calls a function for the current row. After an error the execution is over,
@@ -139,7 +144,7 @@ impl SessionCore {
 
     /// Starts an execution, if the function may run and there is a place for it.
     pub(crate) fn start(self: &Arc<Self>, function: &Arc<Function>) -> Result<Running> {
-        let may_run = || refuse_call(function, &self.caller);
+        let may_run = || refuse_call(function, &self.caller, self.guards());
         // It may have been disabled while the call waited.
         let place = may_run()
             .and_then(|()| self.enter(function))
@@ -184,7 +189,7 @@ impl SessionCore {
     /// Adds a message for the caller.
     pub(crate) fn notice(&self, notice: Notice) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.len() < NOTICES_MAX {
+        if notices.len() < self.guards().bound(Guard::Notices, NOTICES_MAX, usize::MAX) {
             notices.push(notice);
         }
     }

@@ -10,6 +10,7 @@ use crate::component;
 use crate::engine::{Engine, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::function::{Code, ExportPath, Kind};
+use crate::guard::{Guard, Guards};
 use crate::limits;
 use crate::linker::Linked;
 use crate::policy::OwnLimits;
@@ -136,7 +137,7 @@ impl Session {
     fn new_function(&self, create: &CreateFunction) -> Result<NewFunction> {
         let content: Arc<[u8]> = match create.language {
             Language::JavaScript => create.body.as_bytes().into(),
-            Language::Wasm => component_bytes(&create.body)?,
+            Language::Wasm => component_bytes(&create.body, self.core.guards())?,
         };
         let new = match (create.kind, create.language) {
             (_, Language::JavaScript) => self.new_javascript(create, &content),
@@ -152,7 +153,7 @@ impl Session {
     fn new_javascript(&self, create: &CreateFunction, content: &Arc<[u8]>) -> Result<NewFunction> {
         let name = &create.name;
         let source = create.body.as_str();
-        if source.len() > limits::SOURCE_BYTES_MAX {
+        if source.len() > limits::SOURCE_BYTES_MAX && self.core.guards().holds(Guard::SourceBytes) {
             return Err(Error::new(
                 SqlState::TOO_LARGE,
                 format!(
@@ -197,9 +198,10 @@ impl Session {
     }
 
     fn new_component(&self, create: &CreateFunction, content: &Arc<[u8]>) -> Result<NewFunction> {
-        let inspection = component::inspect(content)?;
+        let guards = self.core.guards();
+        let inspection = component::inspect_with(content, guards)?;
         let unknown = inspection.unknown_imports();
-        if !unknown.is_empty() {
+        if !unknown.is_empty() && guards.holds(Guard::UploadImports) {
             let unknown: Vec<String> = unknown.iter().map(|i| format!("\"{i}\"")).collect();
             return Err(Error::new(
                 SqlState::INVALID_VALUE,
@@ -283,7 +285,8 @@ impl Session {
     /// SQLite would call its own function for some numbers of arguments, and knows no
     /// difference between `f` and `"F"`: one of them would run with the other's grants.
     fn refuse_taken_name(&self, name: &str) -> Result<()> {
-        if self.core.vault.catalog.function(name).is_some() {
+        let checks = self.core.guards().holds(Guard::TakenNames);
+        if !checks || self.core.vault.catalog.function(name).is_some() {
             return Ok(());
         }
         if let Some(other) = self.core.vault.catalog.function_in_any_case(name) {
@@ -485,7 +488,7 @@ pub(super) fn declared_signature(create: &CreateFunction, found: &Signature) -> 
 }
 
 /// The component that `AS` names: base64 text, or a path.
-pub(super) fn component_bytes(body: &str) -> Result<Arc<[u8]>> {
+pub(super) fn component_bytes(body: &str, guards: Guards) -> Result<Arc<[u8]>> {
     // What base64 makes of the first bytes of WebAssembly.
     if body.trim_start().starts_with("AGFzb") {
         let compact: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
@@ -494,7 +497,11 @@ pub(super) fn component_bytes(body: &str) -> Result<Arc<[u8]>> {
         })?;
         return Ok(bytes.into());
     }
-    read_component(body)
+    let bytes_max = limits::COMPONENT_BYTES_MAX as u64;
+    read_component(
+        body,
+        guards.bound(Guard::UploadBytes, bytes_max, u64::MAX - 1),
+    )
 }
 
 /// The file that the administrator named. Opened without waiting, so that a FIFO does
@@ -503,7 +510,7 @@ pub(super) fn component_bytes(body: &str) -> Result<Arc<[u8]>> {
     clippy::disallowed_methods,
     reason = "a file that the administrator named"
 )]
-fn read_component(path: &str) -> Result<Arc<[u8]>> {
+fn read_component(path: &str, bytes_max: u64) -> Result<Arc<[u8]>> {
     use rustix::fs::{Mode, OFlags};
     let unreadable = |why: String| {
         Error::new(
@@ -523,7 +530,7 @@ fn read_component(path: &str) -> Result<Arc<[u8]>> {
     }
     let mut bytes = Vec::new();
     // One byte more than is accepted, so that a larger file is seen to be one.
-    file.take(limits::COMPONENT_BYTES_MAX as u64 + 1)
+    file.take(bytes_max + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(error.kind().to_string()))?;
     Ok(bytes.into())

@@ -16,6 +16,7 @@ use crate::database::failure::client_error;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Kind;
+use crate::guard::Guard;
 use crate::statement::{self, Statement};
 use crate::types::Value;
 use crate::vault::VaultCore;
@@ -115,7 +116,8 @@ impl Session {
         let mut connection = vault.connect().map_err(unusable)?;
         views::attach(&connection, &vault.catalog).map_err(unusable)?;
         audit::register(&connection, Arc::clone(&vault.log)).map_err(unusable)?;
-        let database = Database::new(&mut connection).map_err(unusable)?;
+        let database =
+            Database::new(&mut connection, vault.runtime.engine.guards).map_err(unusable)?;
         let core = Arc::new(SessionCore::new(Arc::clone(vault), caller, database));
         let mut session = Session {
             core,
@@ -286,7 +288,8 @@ impl Session {
     /// Over an interrupted write, for one, SQLite rolls back the client's transaction
     /// and not only the statement. The block then fails, as blocks do in PostgreSQL.
     fn fail_block(&mut self, error: Error, was_in_transaction: bool) -> Error {
-        if !was_in_transaction || self.core.database.in_transaction() {
+        let fails = self.core.guards().holds(Guard::FailedBlocks);
+        if !fails || !was_in_transaction || self.core.database.in_transaction() {
             return error;
         }
         self.block_has_failed = true;

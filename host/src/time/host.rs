@@ -11,7 +11,7 @@ use std::sync::Arc;
 impl Host for Execution {
     fn now(&mut self) -> wasmtime::Result<Result<Timestamp, Error>> {
         self.enter_host()?;
-        let Some(permit) = grant::permit(&self.authority) else {
+        let Some(permit) = grant::permit(&self.authority, self.meter.guards) else {
             return Ok(Err(self.refuse(vec![refusal()])));
         };
         self.recorder

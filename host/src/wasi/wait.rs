@@ -6,6 +6,7 @@ use super::filter::{self, Pass};
 use super::{Arguments, table};
 use crate::error::{Error, SqlState};
 use crate::execution::Execution;
+use crate::guard::Guard;
 use crate::limits::HANDLES_MAX;
 use crate::syscall::Syscall;
 use std::time::{Duration, Instant};
@@ -38,12 +39,12 @@ impl Timers {
     }
 
     /// The number of a new timer; None if there are too many.
-    fn add(&mut self, until: Instant) -> Option<u32> {
+    fn add(&mut self, until: Instant, most: usize) -> Option<u32> {
         let free = self.0.iter().position(Option::is_none);
         let index = free.unwrap_or(self.0.len());
         match self.0.get_mut(index) {
             Some(timer) => *timer = Some(until),
-            None if index < HANDLES_MAX => self.0.push(Some(until)),
+            None if index < most => self.0.push(Some(until)),
             None => return None,
         }
         Some(FIRST + index as u32)
@@ -117,7 +118,11 @@ fn nanoseconds(arguments: &Arguments<'_>) -> u64 {
 fn subscribe(store: &mut StoreContextMut<'_, Execution>, ns: u64) -> Result<Option<Val>> {
     let until = Instant::now() + Duration::from_nanos(ns).min(LONGEST);
     let execution = store.data_mut();
-    match execution.timers.add(until) {
+    let most = execution
+        .meter
+        .guards
+        .bound(Guard::Timers, HANDLES_MAX, usize::MAX);
+    match execution.timers.add(until, most) {
         Some(number) => handle(store, number),
         None => Err(execution.fault(too_many(&execution.function.name))),
     }
@@ -150,10 +155,10 @@ fn timers(execution: &mut Execution, handles: &[u32]) -> Result<Vec<Option<Insta
 fn wait_for_one(execution: &Execution, timers: &[Option<Instant>]) -> Result<Instant> {
     let first = timers.iter().copied().min().flatten();
     loop {
-        execution
-            .meter
-            .check()
-            .map_err(|stop| execution.stop(stop))?;
+        if execution.meter.guards.holds(Guard::WaitClock) {
+            let checked = execution.meter.check();
+            checked.map_err(|stop| execution.stop(stop))?;
+        }
         let now = Instant::now();
         let left = first.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         if left.is_zero() {
