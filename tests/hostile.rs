@@ -20,7 +20,7 @@ mod process;
 mod stack;
 mod time;
 mod uploads;
-mod wat;
+pub(crate) mod wat;
 mod world;
 
 use attack::Attack;

@@ -12,6 +12,7 @@ mod documents;
 mod explain;
 mod function_limits;
 mod functions;
+mod guards;
 mod hostile;
 mod input;
 mod javascript;

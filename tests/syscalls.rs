@@ -9,7 +9,7 @@ use perihelion::{Session, Value};
 
 /// A WASI import that a component calls once, with the body of its call: the export `go`
 /// returns what it leaves.
-struct Import {
+pub(crate) struct Import {
     interface: &'static str,
     function: &'static str,
     /// The interface's types, and the function's.
@@ -20,7 +20,7 @@ struct Import {
     call: &'static str,
 }
 
-const CLOCK: Import = Import {
+pub(crate) const CLOCK: Import = Import {
     interface: "wasi:clocks/monotonic-clock@0.2.0",
     function: "now",
     types: "",
@@ -59,14 +59,14 @@ const ENVIRONMENT: Import = Import {
     call: "(call $f (i32.const 16)) (i64.load32_u (i32.const 20))",
 };
 
-const ARGUMENTS: Import = Import {
+pub(crate) const ARGUMENTS: Import = Import {
     function: "get-arguments",
     ty: "(func (result (list string)))",
     ..ENVIRONMENT
 };
 
 /// How a guest of WASI 0.2 begins to open a file.
-const OPEN: Import = Import {
+pub(crate) const OPEN: Import = Import {
     interface: "wasi:filesystem/preopens@0.2.0",
     function: "get-directories",
     types: "(export \"descriptor\" (type $d (sub resource)))",
@@ -88,7 +88,7 @@ const CONNECT: Import = Import {
 };
 
 /// A component that calls the import once, or as often as `times` says.
-fn calling(name: &str, import: &Import, times: u32) -> String {
+pub(crate) fn calling(name: &str, import: &Import, times: u32) -> String {
     let Import {
         interface,
         function,
@@ -128,7 +128,7 @@ fn calling(name: &str, import: &Import, times: u32) -> String {
 
 /// `wait(ns)` blocks on a timer and returns 1; `first_of(a, b)` polls two and returns
 /// the sum of 10 to the power of the place of each that is ready.
-const WAITING: &str = r#"
+pub(crate) const WAITING: &str = r#"
 (component
   (import "wasi:io/poll@0.2.0" (instance $poll
     (export "pollable" (type $p (sub resource)))

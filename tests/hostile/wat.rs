@@ -5,7 +5,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// The component of a core module whose imports and exports are those of a world.
-pub(super) fn core(world: &str, module: &str) -> Vec<u8> {
+pub(crate) fn core(world: &str, module: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     resolve.push_dir(root().join("wit")).unwrap();
     let text = format!("package attack:guest;\nworld attack {{ {world} }}");
@@ -20,6 +20,6 @@ pub(super) fn core(world: &str, module: &str) -> Vec<u8> {
 }
 
 /// A component that is written out.
-pub(super) fn component(text: &str) -> Vec<u8> {
+pub(crate) fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }

@@ -31,6 +31,16 @@ const UNSAFE: [&str; 11] = [
     "sdk/js-engine/src/value.rs",
 ];
 
+/// The feature with which a guard can be removed, and the files of the host that ask
+/// whether it is on.
+const REMOVE_GUARDS: &str = "remove-guards";
+const GUARDS: [&str; 3] = [
+    "host/src/guard.rs",
+    "host/src/lib.rs",
+    "host/src/runtime.rs",
+];
+const TIDY: &str = "xtask/src/tidy.rs";
+
 const LINES_MAX: usize = 600;
 const GUEST_LINES_MAX: usize = 100;
 
@@ -90,6 +100,33 @@ fn unsafe_code_is_where_it_is_expected() {
         .collect();
     let listed = UNSAFE.map(String::from).into_iter().collect();
     assert_eq!(found, listed, "files with unsafe code, and those listed");
+}
+
+#[test]
+fn h1_only_the_tests_can_remove_a_guard() {
+    let mut found = Vec::new();
+    for manifest in sources("", "toml") {
+        let enables =
+            manifest.text.contains(REMOVE_GUARDS) || manifest.text.contains("all-features");
+        if enables && !["host/Cargo.toml", "tests/Cargo.toml"].contains(&manifest.path.as_str()) {
+            found.push(manifest.path);
+        }
+    }
+    let host = read(&root().join("host/Cargo.toml"));
+    assert!(host.contains("remove-guards = []") && !host.contains("default ="));
+    // As a dependency of tests, it is in no build but theirs.
+    let tests = read(&root().join("tests/Cargo.toml"));
+    let (before, _) = tests.split_once(REMOVE_GUARDS).expect("the feature");
+    let section = before.lines().rfind(|line| line.starts_with('['));
+    assert_eq!(section, Some("[dev-dependencies]"));
+    let allowed = |source: &Source| source.path.starts_with("tests/") || source.path == TIDY;
+    let asks = |source: &Source| GUARDS.contains(&source.path.as_str());
+    found.extend(lines_with(
+        &rust(),
+        |s| allowed(s) || asks(s),
+        |code| code.contains(REMOVE_GUARDS) || code.contains(".without(Guard::"),
+    ));
+    assert_none(&found, "only tests/ can remove a guard");
 }
 
 #[test]
