@@ -18,6 +18,7 @@ mod input;
 mod javascript;
 mod limits;
 mod policies;
+mod sqllogictest;
 mod support;
 mod syscalls;
 mod uploads;
