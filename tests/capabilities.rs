@@ -107,6 +107,173 @@ fn database_write_execute_refuse() {
     );
 }
 
+const QUERY_ONE: &str = "return heliosdb.queryOne('SELECT name FROM users WHERE id = 1').name";
+const STREAM: &str = "return [...heliosdb.stream('SELECT name FROM users ORDER BY id')][0].name";
+const PREPARE: &str =
+    "return heliosdb.prepare('SELECT name FROM users WHERE id = ?').queryOne([1]).name";
+const BATCH: &str =
+    "return heliosdb.batch('INSERT INTO users(name) VALUES (?)', [['Cy'], ['Di']]).rowCount";
+const PREPARE_WRITE: &str = "return heliosdb.prepare('INSERT INTO users(name) VALUES (?)').batch([['Cy'], ['Di']]).rowCount";
+const COMMIT: &str =
+    "return heliosdb.transaction(() => heliosdb.execute('DELETE FROM users').rowCount)";
+const ROLL_BACK: &str = "
+    try { heliosdb.transaction(() => { heliosdb.execute('DELETE FROM users'); throw 1; }) }
+    catch (e) { if (e instanceof HeliosError) throw e; }
+    return true";
+const CHANGE: &str =
+    "return heliosdb.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY)').rowCount";
+
+const READ: &str = "DATABASE_READ('users')";
+const READ_CHECK: &str = "DATABASE_READ main.users";
+const WRITE: &str = "DATABASE_WRITE('users')";
+const WRITE_CHECK: &str = "DATABASE_WRITE main.users";
+
+/// Without the grant on the table, and without the interface.
+fn read_refused(body: &str) {
+    for others in [
+        "DATABASE_READ('secrets'), DATABASE_WRITE('*'), DATABASE_EXECUTE",
+        "TIME_ACCESS",
+    ] {
+        refused(body, others, "may not read table \"users\"", READ_CHECK);
+    }
+}
+
+fn write_refused(body: &str) {
+    for others in [
+        "DATABASE_WRITE('secrets'), DATABASE_READ('*')",
+        "DATABASE_EXECUTE",
+    ] {
+        refused(body, others, "may not write table \"users\"", WRITE_CHECK);
+    }
+}
+
+#[test]
+fn database_read_query_one_allow() {
+    allow(QUERY_ONE, READ, "\"Ada\"", READ_CHECK);
+}
+
+#[test]
+fn database_read_query_one_refuse() {
+    read_refused(QUERY_ONE);
+}
+
+#[test]
+fn database_read_stream_allow() {
+    allow(STREAM, READ, "\"Ada\"", READ_CHECK);
+}
+
+#[test]
+fn database_read_stream_refuse() {
+    read_refused(STREAM);
+}
+
+#[test]
+fn database_read_prepare_allow() {
+    allow(PREPARE, READ, "\"Ada\"", READ_CHECK);
+}
+
+#[test]
+fn database_read_prepare_refuse() {
+    read_refused(PREPARE);
+}
+
+/// The engine asks every statement and cursor for its columns.
+#[test]
+fn database_read_columns_allow() {
+    let body = "return Object.keys(heliosdb.prepare('SELECT name FROM users').query().rows[0])[0]";
+    allow(body, READ, "\"name\"", READ_CHECK);
+}
+
+#[test]
+fn database_read_columns_refuse() {
+    read_refused("return heliosdb.prepare('SELECT name FROM users').query().columns");
+}
+
+#[test]
+fn database_read_next_allow() {
+    let body = "return heliosdb.stream('SELECT name FROM users ORDER BY id').next().value.name";
+    allow(body, READ, "\"Ada\"", READ_CHECK);
+}
+
+#[test]
+fn database_read_next_refuse() {
+    read_refused("return heliosdb.stream('SELECT name FROM users').next().done");
+}
+
+#[test]
+fn database_write_execute_batch_allow() {
+    allow(BATCH, WRITE, "2", WRITE_CHECK);
+}
+
+#[test]
+fn database_write_execute_batch_refuse() {
+    write_refused(BATCH);
+}
+
+#[test]
+fn database_write_prepare_allow() {
+    allow(PREPARE_WRITE, WRITE, "2", WRITE_CHECK);
+}
+
+#[test]
+fn database_write_prepare_refuse() {
+    write_refused(PREPARE_WRITE);
+}
+
+#[test]
+fn database_write_begin_allow() {
+    allow(COMMIT, WRITE, "2", WRITE_CHECK);
+}
+
+#[test]
+fn database_write_begin_refuse() {
+    let others = "DATABASE_READ('*'), DATABASE_EXECUTE";
+    refused(COMMIT, others, "may not write tables", "DATABASE_WRITE");
+}
+
+#[test]
+fn database_write_commit_allow() {
+    allow(COMMIT, "DATABASE_WRITE('*')", "2", WRITE_CHECK);
+}
+
+/// The transaction begins, and what it is to commit is refused.
+#[test]
+fn database_write_commit_refuse() {
+    let others = "DATABASE_WRITE('secrets')";
+    refused(COMMIT, others, "may not write table \"users\"", WRITE_CHECK);
+}
+
+#[test]
+fn database_write_roll_back_allow() {
+    allow(ROLL_BACK, WRITE, "true", WRITE_CHECK);
+}
+
+#[test]
+fn database_write_roll_back_refuse() {
+    refused(ROLL_BACK, READ, "may not write tables", "DATABASE_WRITE");
+}
+
+#[test]
+fn database_ddl_execute_allow() {
+    allow(
+        CHANGE,
+        "DATABASE_EXECUTE",
+        "0",
+        "DATABASE_EXECUTE CREATE TABLE main.notes",
+    );
+}
+
+#[test]
+fn database_ddl_execute_refuse() {
+    let others = "DATABASE_READ('*'), DATABASE_WRITE('*'), TIME_ACCESS";
+    refused(
+        CHANGE,
+        others,
+        "may not CREATE TABLE notes",
+        "DATABASE_EXECUTE CREATE TABLE notes",
+    );
+}
+
 #[test]
 fn time_now_allow() {
     allow(NOW, "TIME_ACCESS", "true", "TIME_ACCESS");

@@ -3,11 +3,15 @@
 mod bombs;
 mod builtins;
 mod changes;
+mod cursors;
 mod directory;
 mod effects;
 mod host_names;
 mod memory;
 mod names;
+mod savepoints;
+mod schema;
+mod statements;
 mod transactions;
 mod values;
 

@@ -14,6 +14,8 @@ pub enum Capability {
     DatabaseRead,
     /// Writing tables: `DATABASE_WRITE('pattern')`.
     DatabaseWrite,
+    /// Changing the schema: `DATABASE_EXECUTE`.
+    DatabaseExecute,
     /// The clock: `TIME_ACCESS`.
     TimeAccess,
 }
@@ -21,7 +23,6 @@ pub enum Capability {
 /// Capabilities that the language has and this version does not: naming one is
 /// refused with a message that says so.
 const NOT_BUILT: &[&str] = &[
-    "DATABASE_EXECUTE",
     "FILE_READ",
     "FILE_WRITE",
     "NETWORK_ACCESS",
@@ -35,9 +36,10 @@ const NOT_BUILT: &[&str] = &[
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Capability; 3] = [
+    pub const ALL: [Capability; 4] = [
         Capability::DatabaseRead,
         Capability::DatabaseWrite,
+        Capability::DatabaseExecute,
         Capability::TimeAccess,
     ];
 
@@ -46,6 +48,7 @@ impl Capability {
         match self {
             Capability::DatabaseRead => "DATABASE_READ",
             Capability::DatabaseWrite => "DATABASE_WRITE",
+            Capability::DatabaseExecute => "DATABASE_EXECUTE",
             Capability::TimeAccess => "TIME_ACCESS",
         }
     }
@@ -55,14 +58,16 @@ impl Capability {
         match self {
             Capability::DatabaseRead => "database-read",
             Capability::DatabaseWrite => "database-write",
+            Capability::DatabaseExecute => "database-ddl",
             Capability::TimeAccess => "time",
         }
     }
 
-    fn takes_pattern(self) -> bool {
+    /// Whether a grant of it needs an argument.
+    pub const fn takes_pattern(self) -> bool {
         match self {
             Capability::DatabaseRead | Capability::DatabaseWrite => true,
-            Capability::TimeAccess => false,
+            Capability::DatabaseExecute | Capability::TimeAccess => false,
         }
     }
 
@@ -96,6 +101,8 @@ pub enum Grant {
     DatabaseRead(TablePattern),
     /// Writing the tables that match.
     DatabaseWrite(TablePattern),
+    /// Changing the schema.
+    DatabaseExecute,
     /// Reading the clock.
     TimeAccess,
 }
@@ -124,7 +131,10 @@ impl Grant {
                     _ => Grant::DatabaseWrite(pattern),
                 })
             }
-            (false, None) => Ok(Grant::TimeAccess),
+            (false, None) => Ok(match capability {
+                Capability::DatabaseExecute => Grant::DatabaseExecute,
+                _ => Grant::TimeAccess,
+            }),
         }
     }
 
@@ -144,6 +154,7 @@ impl Grant {
         match self {
             Grant::DatabaseRead(_) => Capability::DatabaseRead,
             Grant::DatabaseWrite(_) => Capability::DatabaseWrite,
+            Grant::DatabaseExecute => Capability::DatabaseExecute,
             Grant::TimeAccess => Capability::TimeAccess,
         }
     }
@@ -158,7 +169,7 @@ impl Grant {
     pub fn pattern(&self) -> Option<&TablePattern> {
         match self {
             Grant::DatabaseRead(pattern) | Grant::DatabaseWrite(pattern) => Some(pattern),
-            Grant::TimeAccess => None,
+            Grant::DatabaseExecute | Grant::TimeAccess => None,
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct SqlState(&'static str);
 impl SqlState {
     /// A feature that is not built, or that cannot work here.
     pub const FEATURE_NOT_SUPPORTED: SqlState = SqlState("0A000");
+    /// More than one row where there may be one.
+    pub const CARDINALITY: SqlState = SqlState("21000");
     /// A number is outside its type's range.
     pub const OUT_OF_RANGE: SqlState = SqlState("22003");
     /// Text that is not UTF-8, or contains NUL.
@@ -51,6 +53,8 @@ impl SqlState {
     pub const UNIQUE: SqlState = SqlState("23505");
     /// A CHECK constraint does not hold.
     pub const CHECK: SqlState = SqlState("23514");
+    /// The rows that a cursor reads were rolled back.
+    pub const INVALID_CURSOR: SqlState = SqlState("24000");
     /// The statement cannot run inside a transaction block.
     pub const IN_TRANSACTION: SqlState = SqlState("25001");
     /// The transaction block has failed, and nothing but its end is accepted.

@@ -100,7 +100,22 @@ impl Running {
             // The statement around it has worked since the last row.
             self.meter.begin_waiting();
         }
-        let result = match std::mem::replace(&mut self.guest, Guest::None) {
+        let result = self.invoke_guest(arguments).and_then(|value| {
+            // What it left open is none of the next row's.
+            let ended = self.store.data_mut().end_invocation();
+            ended.map(|()| value).map_err(|trap| self.trapped(&trap))
+        });
+        result
+            .and_then(|value| {
+                value
+                    .coerce(self.function.signature.returns)
+                    .map_err(Ending::Error)
+            })
+            .map_err(|ending| self.explain(ending))
+    }
+
+    fn invoke_guest(&mut self, arguments: &[Value]) -> Result<Value, Ending> {
+        match std::mem::replace(&mut self.guest, Guest::None) {
             Guest::None => Err(Ending::Error(unexplained())),
             Guest::JavaScript(engine) => {
                 let result = self.call_javascript(&engine, arguments);
@@ -116,14 +131,7 @@ impl Running {
                 }
                 result
             }
-        };
-        result
-            .and_then(|value| {
-                value
-                    .coerce(self.function.signature.returns)
-                    .map_err(Ending::Error)
-            })
-            .map_err(|ending| self.explain(ending))
+        }
     }
 
     /// Appends what was recorded until now, if a commit of its writes follows.
@@ -137,6 +145,7 @@ impl Running {
         let exceeded = self.meter.exceeded();
         let execution = self.store.data_mut();
         execution.report_dropped_messages();
+        execution.open.give_back(&execution.session.database);
         let recorded = execution.recorder.finish(&cost, exceeded, error.as_ref());
         let invocations = execution.recorder.invocations;
         execution.session.report(&self.function, invocations, &cost);

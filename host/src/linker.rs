@@ -5,7 +5,9 @@
 //! target again; one that is not is linked to functions that refuse and record.
 
 use crate::bindings::JavascriptEnginePre;
-use crate::bindings::heliosdb::host::{database_read, database_write, log, time, types};
+use crate::bindings::heliosdb::host::{
+    database_ddl, database_read, database_write, log, time, types,
+};
 use crate::capability::Capability;
 use crate::condition::{Bounds, NotPure};
 use crate::engine::{ContentHash, Engine};
@@ -18,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
-    Component, ComponentExportIndex, HasData, InstancePre, Linker, LinkerInstance,
+    Component, ComponentExportIndex, HasData, InstancePre, Linker, LinkerInstance, ResourceType,
 };
 
 /// The view of an execution through an interface that is not granted.
@@ -144,9 +146,17 @@ pub(crate) fn link_trapping(engine: &Engine, component: &Component) -> Result<In
         };
         let mut link = linker.instance(interface).map_err(Error::internal)?;
         for (name, export) in instance.exports(engine.wasmtime()) {
-            if matches!(export.ty, ComponentItem::ComponentFunc(_)) {
-                add_trap(&mut link, interface, name, engine.guards).map_err(Error::internal)?;
+            match export.ty {
+                ComponentItem::ComponentFunc(_) => {
+                    add_trap(&mut link, interface, name, engine.guards)
+                }
+                // Nothing makes one, so that there is none to drop.
+                ComponentItem::Resource(_) => {
+                    link.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))
+                }
+                _ => Ok(()),
             }
+            .map_err(Error::internal)?;
         }
     }
     instantiate_pre(&linker, component)
@@ -212,6 +222,12 @@ fn add_host(
             }
             (Capability::DatabaseWrite, false) => {
                 database_write::add_to_linker::<_, Refusing>(linker, |e| NotGranted(e))?;
+            }
+            (Capability::DatabaseExecute, true) => {
+                database_ddl::add_to_linker::<_, Granted>(linker, |e| e)?;
+            }
+            (Capability::DatabaseExecute, false) => {
+                database_ddl::add_to_linker::<_, Refusing>(linker, |e| NotGranted(e))?;
             }
             (Capability::TimeAccess, true) => time::add_to_linker::<_, Granted>(linker, |e| e)?,
             (Capability::TimeAccess, false) => {

@@ -187,9 +187,9 @@ impl Report {
 }
 
 fn as_grant(capability: Capability) -> String {
-    match capability {
-        Capability::TimeAccess => capability.name().to_string(),
-        _ => format!("{}('<table>')", capability.name()),
+    match capability.takes_pattern() {
+        false => capability.name().to_string(),
+        true => format!("{}('<table>')", capability.name()),
     }
 }
 

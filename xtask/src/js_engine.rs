@@ -76,9 +76,28 @@ fn make(root: &Path, component: &Path) -> Result<(), String> {
     tool(root, arguments)
 }
 
+/// The module must not depend on where it is built: paths that the compilers write into
+/// it (for messages of panics and assertions) begin the same everywhere.
 fn compile(engine: &Path) -> Result<(), String> {
     let arguments = ["build", "--release", "--target", "wasm32-unknown-unknown"];
     let mut cargo = cargo_in(engine, &arguments);
+    let homes = [(engine.to_owned(), "/engine"), (cargo_home()?, "/cargo")];
+    let remap = |option: &str| -> Vec<String> {
+        let pairs = homes.iter();
+        pairs
+            .map(|(path, name)| format!("{option}{}={name}", path.display()))
+            .collect()
+    };
+    // Added to those of the engine's own configuration.
+    let flags = format!("{:?}", remap("--remap-path-prefix="));
+    cargo.args([
+        "--config",
+        &format!("target.wasm32-unknown-unknown.rustflags={flags}"),
+    ]);
+    let defined = fs::read_to_string(engine.join(".cargo/config.toml"));
+    let defined = defined.map_err(|error| format!("{ENGINE}/.cargo/config.toml: {error}"))?;
+    let flags = remap("-ffile-prefix-map=").join(" ");
+    cargo.env(CFLAGS, format!("{} {flags}", own_flags(&defined)?));
     for (variable, program) in [
         ("CC_wasm32_unknown_unknown", "clang"),
         ("AR_wasm32_unknown_unknown", "llvm-ar"),
@@ -88,6 +107,27 @@ fn compile(engine: &Path) -> Result<(), String> {
         }
     }
     succeed(&mut cargo)
+}
+
+const CFLAGS: &str = "CFLAGS_wasm32_unknown_unknown";
+
+/// The flags for the C compiler that the engine's own configuration has.
+fn own_flags(config: &str) -> Result<&str, String> {
+    let line = config.lines().find(|line| line.starts_with(CFLAGS));
+    let value = line
+        .and_then(|line| line.split_once('='))
+        .map(|(_, value)| value.trim());
+    value
+        .and_then(|value| value.strip_prefix('"')?.strip_suffix('"'))
+        .ok_or_else(|| format!("{ENGINE}/.cargo/config.toml has no {CFLAGS}"))
+}
+
+/// Where cargo keeps what it downloads.
+fn cargo_home() -> Result<PathBuf, String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let default = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    home.or_else(default)
+        .ok_or_else(|| "neither CARGO_HOME nor HOME is set".to_owned())
 }
 
 /// Runs `build-js-engine`, a crate of its own so that xtask stays quick to compile.

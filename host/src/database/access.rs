@@ -6,6 +6,7 @@
 //! prepared statement) and asks the [`Gate`], whose mode says on whose behalf SQLite
 //! is working.
 
+use super::ddl::Change;
 use crate::guard::{Guard, Guards};
 use rusqlite::ffi;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
@@ -32,6 +33,8 @@ pub(crate) struct Access {
     pub(crate) ends_transaction: bool,
     /// The first thing that no procedure may do.
     pub(crate) forbidden: Option<Forbidden>,
+    /// The changes of the schema that it makes, if it may make any.
+    pub(crate) changes: Vec<Change>,
 }
 
 /// A table that a statement names.
@@ -64,10 +67,15 @@ enum Mode {
     /// A guest's statement is being prepared: what it touches is noted, and checked
     /// before the first step.
     Collect(Access),
+    /// The same of a statement that is to change the schema.
+    CollectChanges(Access),
     /// A guest's statement is being stepped. SQLite asks only if it prepares the
     /// statement anew, because a schema changed: what was checked is no longer what
     /// would run, even where every name in it is the same.
     Step,
+    /// A change of the schema is being stepped. SQLite looks through the table meanwhile;
+    /// if it prepares the statement anew, the first that it reports is the change.
+    StepChange,
 }
 
 /// The authorizer's state, shared with the session.
@@ -117,9 +125,28 @@ impl Gate {
         (result, access)
     }
 
+    /// Prepares on a guest's behalf what is to change the schema, and says what that is.
+    pub(super) fn collect_changes<R>(&self, work: impl FnOnce() -> R) -> (R, Access) {
+        let before = self.replace(Mode::CollectChanges(Access::default()));
+        let result = work();
+        let access = match self.replace(before) {
+            Mode::CollectChanges(access) => access,
+            _ => Access::default(),
+        };
+        (result, access)
+    }
+
     /// Steps on a guest's behalf a statement that was checked.
     pub(crate) fn step<R>(&self, work: impl FnOnce() -> R) -> R {
         let before = self.replace(Mode::Step);
+        let result = work();
+        self.replace(before);
+        result
+    }
+
+    /// Steps on a guest's behalf a change of the schema that was checked.
+    pub(super) fn step_change<R>(&self, work: impl FnOnce() -> R) -> R {
+        let before = self.replace(Mode::StepChange);
         let result = work();
         self.replace(before);
         result
@@ -161,8 +188,10 @@ impl Gate {
                 Authorization::Allow
             }
             Mode::Collect(access) => access.note(context, self.guards),
+            Mode::CollectChanges(access) => access.note_change(context),
             Mode::Step if self.guards.holds(Guard::StepGate) => Authorization::Deny,
             Mode::Step => Authorization::Allow,
+            Mode::StepChange => super::ddl::while_changing(&context.action),
         }
     }
 }
@@ -205,7 +234,7 @@ impl Access {
     }
 }
 
-fn note<T: PartialEq>(list: &mut Vec<T>, item: T) {
+pub(super) fn note<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
         list.push(item);
     }
@@ -280,7 +309,7 @@ fn kind_of_write(action: &AuthAction<'_>) -> &'static str {
     }
 }
 
-fn forbidden(action: &AuthAction<'_>) -> Forbidden {
+pub(super) fn forbidden(action: &AuthAction<'_>) -> Forbidden {
     use AuthAction as A;
     let ddl = |what: &str, name: &str| Forbidden::Ddl(format!("{what} {name}"));
     match action {

@@ -8,6 +8,7 @@ use super::comparing;
 use super::failure::client_error;
 use super::grant::Permit;
 use super::sqlite::{Bound, Column, Failure, Handle, Statement};
+use super::typed::Kind;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::error::Result;
 use crate::execution::meter::Meter;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 /// A connection as guests and the session share it.
 pub(crate) struct Database {
-    guards: Guards,
+    pub(super) guards: Guards,
     pub(crate) handle: Handle,
     pub(crate) gate: Arc<Gate>,
     /// Whose limits a running statement obeys.
@@ -41,6 +42,8 @@ pub(crate) struct Checked {
     pub(crate) program_bytes: usize,
     /// The longest text or blob that it may make.
     pub(crate) value_bytes_max: i32,
+    /// What the values of each column are.
+    pub(crate) kinds: Box<[Kind]>,
     pub(crate) summary: Arc<StatementSummary>,
     /// Each capability and target that it needs, with the proof that it is granted.
     pub(crate) permits: Vec<(&'static str, Arc<str>, Permit)>,
@@ -276,7 +279,7 @@ impl Database {
         }
     }
 
-    fn run_host(&self, sql: &str) -> Result<()> {
+    pub(super) fn run_host(&self, sql: &str) -> Result<()> {
         self.gate
             .as_host(|| self.handle.run(sql))
             .map_err(client_error)
@@ -288,60 +291,29 @@ impl Database {
         sql: &str,
         meter: &Arc<Meter>,
     ) -> Result<(Statement, Access), GuestFailure> {
-        let (prepared, mut access) = self.limited(GUEST_VALUE_BYTES_MAX, || {
-            self.within(meter, || self.gate.collect(|| self.handle.prepare(sql)))
-        });
+        let (prepared, mut access) =
+            self.prepare_collected(meter, || self.gate.collect(|| self.handle.prepare(sql)));
         if let Some(forbidden) = access.forbidden.take() {
             // SQLite refused it over the forbidden action; the caller says so.
             return Err(GuestFailure::Forbidden(forbidden));
         }
-        match prepared.map_err(GuestFailure::Sqlite)? {
-            (_, rest) if !is_blank(rest) && self.guards.holds(Guard::OneStatement) => {
-                Err(GuestFailure::TwoStatements)
+        let statement = only_statement(prepared, self.guards)?;
+        match untold(&statement, &access) {
+            Some(what) if self.guards.holds(Guard::UnreportedStatements) => {
+                let forbidden = Forbidden::Statement(what.to_string());
+                Err(GuestFailure::Forbidden(forbidden))
             }
-            (Some(statement), _) => match untold(&statement, &access) {
-                Some(what) if self.guards.holds(Guard::UnreportedStatements) => {
-                    let forbidden = Forbidden::Statement(what.to_string());
-                    Err(GuestFailure::Forbidden(forbidden))
-                }
-                _ => Ok((statement, access)),
-            },
-            (None, _) => Err(GuestFailure::NoStatement),
+            _ => Ok((statement, access)),
         }
     }
 
-    /// Runs a checked statement under the guest's limits, and hands each row to
-    /// `on_row`.
-    pub(crate) fn run_guest<E: From<GuestFailure>>(
+    /// Prepares under a guest's limits.
+    pub(super) fn prepare_collected<R>(
         &self,
-        checked: &mut Checked,
-        params: &[wit::Value],
         meter: &Arc<Meter>,
-        mut on_row: impl FnMut(&Statement) -> Result<(), E>,
-    ) -> Result<u64, E> {
-        let Checked {
-            statement,
-            program_bytes: _,
-            value_bytes_max,
-            permits: _,
-            summary: _,
-        } = checked;
-        let result = self.limited(*value_bytes_max, || {
-            bind_all(statement, params).map_err(|f| E::from(GuestFailure::Sqlite(f)))?;
-            self.within(meter, || {
-                self.gate.step(|| {
-                    while statement
-                        .step()
-                        .map_err(|f| E::from(GuestFailure::Sqlite(f)))?
-                    {
-                        on_row(statement)?;
-                    }
-                    Ok(self.handle.changes())
-                })
-            })
-        });
-        statement.reset();
-        result
+        prepare: impl FnOnce() -> R,
+    ) -> R {
+        self.limited(GUEST_VALUE_BYTES_MAX, || self.within(meter, prepare))
     }
 
     /// Whether a unit has begun and SQLite has rolled it back by itself: over `OR
@@ -352,7 +324,7 @@ impl Database {
     }
 
     /// Works under a guest's limits of SQLite's.
-    fn limited<R>(&self, value_bytes_max: i32, work: impl FnOnce() -> R) -> R {
+    pub(super) fn limited<R>(&self, value_bytes_max: i32, work: impl FnOnce() -> R) -> R {
         let bound = |guard, most| self.guards.bound(guard, most, i32::MAX);
         let limits = [
             (
@@ -461,6 +433,20 @@ fn module_kind(name: &str) -> TableKind {
     }
 }
 
+/// The statement of a text that holds one.
+pub(super) fn only_statement(
+    prepared: Result<(Option<Statement>, &str), Failure>,
+    guards: Guards,
+) -> Result<Statement, GuestFailure> {
+    match prepared.map_err(GuestFailure::Sqlite)? {
+        (_, rest) if !is_blank(rest) && guards.holds(Guard::OneStatement) => {
+            Err(GuestFailure::TwoStatements)
+        }
+        (Some(statement), _) => Ok(statement),
+        (None, _) => Err(GuestFailure::NoStatement),
+    }
+}
+
 /// What the authorizer is not told of: an EXPLAIN, and a VACUUM, which writes and names
 /// no table.
 fn untold(statement: &Statement, access: &Access) -> Option<&'static str> {
@@ -481,7 +467,7 @@ pub(crate) enum GuestFailure {
     Sqlite(Failure),
 }
 
-fn bind_all(statement: &mut Statement, params: &[wit::Value]) -> Result<(), Failure> {
+pub(super) fn bind_all(statement: &mut Statement, params: &[wit::Value]) -> Result<(), Failure> {
     for (index, value) in params.iter().enumerate() {
         match value {
             wit::Value::Null => statement.bind(index, Bound::Null),
@@ -502,22 +488,23 @@ fn bind_all(statement: &mut Statement, params: &[wit::Value]) -> Result<(), Fail
 }
 
 /// A row as the guest gets it. `held` is what the host holds for the whole result.
-pub(crate) fn read_row(
+pub(super) fn read_row(
     statement: &Statement,
+    kinds: &[Kind],
     held: &mut usize,
     guards: Guards,
 ) -> Result<Vec<wit::Value>, RowFailure> {
     // What a value costs besides its own bytes.
     const VALUE_BYTES: usize = size_of::<wit::Value>();
-    let mut row = Vec::with_capacity(statement.columns().len());
-    for index in 0..statement.columns().len() {
+    let mut row = Vec::with_capacity(kinds.len());
+    for (index, kind) in kinds.iter().enumerate() {
         let (value, bytes) = match statement.column(index) {
             Column::Null => (wit::Value::Null, 0),
-            Column::Integer(n) => (wit::Value::Integer(n), 0),
+            Column::Integer(n) => (kind.integer(n), 0),
             Column::Real(x) => (wit::Value::Real(x), 0),
             Column::Text(text) => {
                 let text = std::str::from_utf8(text).map_err(|_| RowFailure::BadText(index))?;
-                (wit::Value::Text(text.to_string()), text.len())
+                (kind.text(text), text.len())
             }
             Column::Blob(blob) => (wit::Value::Blob(blob.to_vec()), blob.len()),
         };

@@ -24,6 +24,7 @@ pub(crate) fn sqlstate(failure: &Failure) -> SqlState {
         ffi::SQLITE_CONSTRAINT => SqlState::CONSTRAINT,
         ffi::SQLITE_AUTH | ffi::SQLITE_READONLY => SqlState::DENIED,
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => SqlState::SERIALIZATION,
+        ffi::SQLITE_ABORT => SqlState::INVALID_CURSOR,
         ffi::SQLITE_INTERRUPT => SqlState::CANCELED,
         ffi::SQLITE_NOMEM | ffi::SQLITE_TOOBIG => SqlState::OUT_OF_MEMORY,
         ffi::SQLITE_MISMATCH | ffi::SQLITE_RANGE => SqlState::WRONG_TYPE,

@@ -94,6 +94,18 @@ pub(crate) fn permit(
     permitted.then_some(Permit(()))
 }
 
+/// Decides one change of the schema: it is granted, and of a table that is the data's.
+pub(crate) fn permit_change(
+    schema: &str,
+    table: &str,
+    authority: &Authority,
+    guards: Guards,
+) -> Option<Permit> {
+    let is_change = |grant: &Grant| grant.capability() == Capability::DatabaseExecute;
+    let is_ours = schema == DEFAULT_SCHEMA && !is_reserved(schema, table);
+    (is_ours && authority.permits(is_change, guards)).then_some(Permit(()))
+}
+
 /// Names that no pattern matches: the host's own and the database's own tables.
 pub(crate) fn is_reserved(schema: &str, table: &str) -> bool {
     let begins = |prefix: &str| {

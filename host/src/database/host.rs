@@ -1,4 +1,6 @@
-//! The WIT interfaces `database-read` and `database-write`: granted, and not granted.
+//! The WIT interfaces `database-read` and `database-write`: granted, and not granted; and
+//! how a statement becomes an effect. What stays open is in `prepared.rs`, `cursor.rs`
+//! and `transaction.rs`.
 
 use super::access::Forbidden;
 use super::backend::{self, Checked, GuestFailure, RowFailure};
@@ -6,9 +8,14 @@ use super::failure;
 use super::memory;
 use super::need::{self, Need};
 use super::sqlite::Failure;
+use super::typed::Kind;
 use super::unseen::Told;
-use crate::bindings::heliosdb::host::database_read::{Host as ReadHost, Rows};
-use crate::bindings::heliosdb::host::database_write::Host as WriteHost;
+use crate::bindings::heliosdb::host::database_read::{
+    Cursor, Host as ReadHost, Statement as ReadStatement,
+};
+use crate::bindings::heliosdb::host::database_write::{
+    Host as WriteHost, Statement as WriteStatement, Transaction,
+};
 use crate::bindings::heliosdb::host::types as wit;
 use crate::capability::Capability;
 use crate::error::{Error, SqlState};
@@ -17,13 +24,14 @@ use crate::guard::Guard;
 use crate::limits::SQL_BYTES_MAX;
 use crate::linker::NotGranted;
 use std::sync::Arc;
+use wasmtime::component::Resource;
 
 /// How often a statement is checked anew because tables changed between its check and
 /// its run.
-const SCHEMA_CHANGES_MAX: usize = 8;
+pub(super) const SCHEMA_CHANGES_MAX: usize = 8;
 
 /// Why a request came to nothing: the guest is told, or the call ends.
-enum Outcome {
+pub(super) enum Outcome {
     Guest(wit::Error),
     End(wasmtime::Error),
 }
@@ -41,7 +49,7 @@ impl From<wit::Error> for Outcome {
 }
 
 /// Both fates of a failure, for the WIT function's result.
-fn sort<T>(result: Result<T, Outcome>) -> wasmtime::Result<Result<T, wit::Error>> {
+pub(super) fn sort<T>(result: Result<T, Outcome>) -> wasmtime::Result<Result<T, wit::Error>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(Outcome::Guest(error)) => Ok(Err(error)),
@@ -54,11 +62,52 @@ impl ReadHost for Execution {
         &mut self,
         sql: String,
         params: Vec<wit::Value>,
-    ) -> wasmtime::Result<Result<Rows, wit::Error>> {
-        sort(
-            self.charged(|execution| execution.request(Capability::DatabaseRead, &sql, &params))
-                .map(|(rows, _)| rows),
-        )
+    ) -> wasmtime::Result<Result<wit::Rows, wit::Error>> {
+        sort(self.charged(|execution| {
+            execution.request(Capability::DatabaseRead, &sql, |execution, checked| {
+                let rows = execution.read_all(checked, &params)?;
+                let columns = checked.statement.columns().to_vec();
+                Ok(wit::Rows { columns, rows })
+            })
+        }))
+    }
+
+    fn query_one(
+        &mut self,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<Option<wit::Row>, wit::Error>> {
+        sort(self.charged(|execution| {
+            execution.request(Capability::DatabaseRead, &sql, |execution, checked| {
+                let values = execution.read_one(checked, &params)?;
+                let columns = || checked.statement.columns().to_vec();
+                Ok(values.map(|values| wit::Row {
+                    columns: columns(),
+                    values,
+                }))
+            })
+        }))
+    }
+
+    fn stream(
+        &mut self,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<Resource<Cursor>, wit::Error>> {
+        sort(self.charged(|execution| {
+            execution.enter_host()?;
+            execution.host_bytes += sql.len() as u64;
+            execution.open_cursor(Arc::from(sql), None, &params)
+        }))
+    }
+
+    fn prepare(
+        &mut self,
+        sql: String,
+    ) -> wasmtime::Result<Result<Resource<ReadStatement>, wit::Error>> {
+        let prepared =
+            self.charged(|execution| execution.prepare_open(Capability::DatabaseRead, sql));
+        sort(prepared.map(Resource::new_own))
     }
 }
 
@@ -67,11 +116,37 @@ impl WriteHost for Execution {
         &mut self,
         sql: String,
         params: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<wit::Effect, wit::Error>> {
+        sort(self.charged(|execution| {
+            execution.request(Capability::DatabaseWrite, &sql, |execution, checked| {
+                execution.write(checked, &params)
+            })
+        }))
+    }
+
+    fn execute_batch(
+        &mut self,
+        sql: String,
+        params: Vec<Vec<wit::Value>>,
     ) -> wasmtime::Result<Result<u64, wit::Error>> {
-        sort(
-            self.charged(|execution| execution.request(Capability::DatabaseWrite, &sql, &params))
-                .map(|(_, changes)| changes),
-        )
+        sort(self.charged(|execution| {
+            execution.request(Capability::DatabaseWrite, &sql, |execution, checked| {
+                execution.write_batch(checked, &params)
+            })
+        }))
+    }
+
+    fn prepare(
+        &mut self,
+        sql: String,
+    ) -> wasmtime::Result<Result<Resource<WriteStatement>, wit::Error>> {
+        let prepared =
+            self.charged(|execution| execution.prepare_open(Capability::DatabaseWrite, sql));
+        sort(prepared.map(Resource::new_own))
+    }
+
+    fn begin(&mut self) -> wasmtime::Result<Result<Resource<Transaction>, wit::Error>> {
+        sort(self.charged(Execution::begin_transaction))
     }
 }
 
@@ -80,9 +155,32 @@ impl ReadHost for NotGranted<'_> {
     fn query(
         &mut self,
         sql: String,
-        _params: Vec<wit::Value>,
-    ) -> wasmtime::Result<Result<Rows, wit::Error>> {
-        Ok(Err(self.refuse_statement(Capability::DatabaseRead, &sql)?))
+        _: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<wit::Rows, wit::Error>> {
+        self.refuse_statement(Capability::DatabaseRead, &sql)
+    }
+
+    fn query_one(
+        &mut self,
+        sql: String,
+        _: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<Option<wit::Row>, wit::Error>> {
+        self.refuse_statement(Capability::DatabaseRead, &sql)
+    }
+
+    fn stream(
+        &mut self,
+        sql: String,
+        _: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<Resource<Cursor>, wit::Error>> {
+        self.refuse_statement(Capability::DatabaseRead, &sql)
+    }
+
+    fn prepare(
+        &mut self,
+        sql: String,
+    ) -> wasmtime::Result<Result<Resource<ReadStatement>, wit::Error>> {
+        self.refuse_statement(Capability::DatabaseRead, &sql)
     }
 }
 
@@ -90,45 +188,83 @@ impl WriteHost for NotGranted<'_> {
     fn execute(
         &mut self,
         sql: String,
-        _params: Vec<wit::Value>,
+        _: Vec<wit::Value>,
+    ) -> wasmtime::Result<Result<wit::Effect, wit::Error>> {
+        self.refuse_statement(Capability::DatabaseWrite, &sql)
+    }
+
+    fn execute_batch(
+        &mut self,
+        sql: String,
+        _: Vec<Vec<wit::Value>>,
     ) -> wasmtime::Result<Result<u64, wit::Error>> {
-        Ok(Err(self.refuse_statement(Capability::DatabaseWrite, &sql)?))
+        self.refuse_statement(Capability::DatabaseWrite, &sql)
+    }
+
+    fn prepare(
+        &mut self,
+        sql: String,
+    ) -> wasmtime::Result<Result<Resource<WriteStatement>, wit::Error>> {
+        self.refuse_statement(Capability::DatabaseWrite, &sql)
+    }
+
+    fn begin(&mut self) -> wasmtime::Result<Result<Resource<Transaction>, wit::Error>> {
+        self.refuse_use(Capability::DatabaseWrite)
     }
 }
 
 impl NotGranted<'_> {
     /// Refuses, whatever the statement is. It may have been granted since the call
     /// began; what is linked was decided then.
-    fn refuse_statement(
+    fn refuse_statement<T>(
         &mut self,
         capability: Capability,
         sql: &str,
-    ) -> wasmtime::Result<wit::Error> {
+    ) -> wasmtime::Result<Result<T, wit::Error>> {
         let execution = &mut *self.0;
         execution.enter_host()?;
         let checked =
             execution.charged(|execution| execution.check_statement(capability, sql).map(drop));
-        let missing = match checked {
-            Err(Outcome::Guest(error)) => return Ok(error),
-            Err(Outcome::End(error)) => return Err(error),
-            Ok(_) => Refusal {
-                capability: capability.name().to_string(),
-                target: String::new(),
-                action: match capability {
-                    Capability::DatabaseWrite => "write tables".to_string(),
-                    _ => "read tables".to_string(),
-                },
-                grant: None,
+        match checked {
+            Err(Outcome::Guest(error)) => Ok(Err(error)),
+            Err(Outcome::End(error)) => Err(error),
+            Ok(()) => Ok(Err(execution.refuse(vec![Refusal::of_all(capability)]))),
+        }
+    }
+
+    /// Refuses what names no table.
+    pub(super) fn refuse_use<T>(
+        &mut self,
+        capability: Capability,
+    ) -> wasmtime::Result<Result<T, wit::Error>> {
+        self.0.enter_host()?;
+        Ok(Err(self.0.refuse(vec![Refusal::of_all(capability)])))
+    }
+}
+
+impl Refusal {
+    /// Of a capability without a table to name.
+    pub(super) fn of_all(capability: Capability) -> Refusal {
+        Refusal {
+            capability: capability.name().to_string(),
+            target: String::new(),
+            action: match capability {
+                Capability::DatabaseWrite => "write tables".to_string(),
+                Capability::DatabaseExecute => "change the schema".to_string(),
+                _ => "read tables".to_string(),
             },
-        };
-        Ok(execution.refuse(vec![missing]))
+            grant: match capability {
+                Capability::DatabaseExecute => Some(capability.name().to_string()),
+                _ => None,
+            },
+        }
     }
 }
 
 impl Execution {
     /// Works with SQLite at the guest's expense. Over a limit the call ends, whatever
     /// SQLite has made of it: it bears some refusals of memory in silence.
-    fn charged<R>(
+    pub(super) fn charged<R>(
         &mut self,
         work: impl FnOnce(&mut Execution) -> Result<R, Outcome>,
     ) -> Result<R, Outcome> {
@@ -140,36 +276,61 @@ impl Execution {
         }
     }
 
-    /// From a request to its effect: checked, then permitted, then run, then recorded.
-    fn request(
+    /// A statement by its text, which is kept for its next run.
+    fn request<R>(
         &mut self,
         interface: Capability,
         sql: &str,
-        params: &[wit::Value],
-    ) -> Result<(Rows, u64), Outcome> {
+        run: impl FnMut(&mut Execution, &mut Checked) -> Result<R, Ran>,
+    ) -> Result<R, Outcome> {
         self.enter_host()?;
         self.host_bytes += sql.len() as u64;
+        let (result, checked) = self.attempt(interface, sql, None, run);
+        if let Some(checked) = checked {
+            let key = self.authority_key();
+            self.session.database.keep_prepared(key, sql, checked);
+        }
+        result
+    }
+
+    /// From a request to its effect: checked, then permitted, then run, then recorded.
+    /// `ready` is the statement, if it is checked already.
+    pub(super) fn attempt<R>(
+        &mut self,
+        interface: Capability,
+        sql: &str,
+        mut ready: Option<Checked>,
+        mut run: impl FnMut(&mut Execution, &mut Checked) -> Result<R, Ran>,
+    ) -> (Result<R, Outcome>, Option<Checked>) {
         for _ in 0..SCHEMA_CHANGES_MAX {
-            let mut checked = self.check_statement(interface, sql)?;
-            let result = self.run(&mut checked, params);
-            match result {
+            let checked = match ready.take() {
+                Some(checked) => Ok(checked),
+                None => self.check_statement(interface, sql),
+            };
+            let mut checked = match checked {
+                Ok(checked) => checked,
+                Err(failure) => return (Err(failure), None),
+            };
+            match run(self, &mut checked) {
                 // What was checked is forgotten, and the statement checked anew.
                 Err(Ran::Statement(GuestFailure::Sqlite(failure)))
                     if failure::is_unauthorized(&failure) => {}
                 result => {
-                    let key = self.authority_key();
-                    self.session.database.keep_prepared(key, sql, checked);
-                    return result.map_err(|failure| self.run_failure(failure));
+                    let result = result.map_err(|failure| self.run_failure(failure));
+                    return (result, Some(checked));
                 }
             }
         }
-        Err(invalid(
-            "the tables changed while the statement ran: run it again",
-        ))
+        let why = "the tables changed while the statement ran: run it again";
+        (Err(invalid(why)), None)
     }
 
     /// The statement, prepared and permitted: from an earlier run, or now.
-    fn check_statement(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
+    pub(super) fn check_statement(
+        &mut self,
+        interface: Capability,
+        sql: &str,
+    ) -> Result<Checked, Outcome> {
         let key = self.authority_key();
         let session = Arc::clone(&self.session);
         let checked = match session.database.take_prepared(key, sql) {
@@ -188,17 +349,24 @@ impl Execution {
         }
     }
 
-    fn prepare(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
-        if sql.len() > SQL_BYTES_MAX && self.meter.guards.holds(Guard::StatementBytes) {
+    /// Whether a text can be a statement at all.
+    pub(super) fn check_text(&self, sql: &str) -> Result<(), Outcome> {
+        let guards = self.meter.guards;
+        if sql.len() > SQL_BYTES_MAX && guards.holds(Guard::StatementBytes) {
             return Err(Outcome::Guest(wit::Error::Limit(wit::Excess {
                 name: "sql_bytes".to_string(),
                 allowed: SQL_BYTES_MAX as u64,
                 requested: sql.len() as u64,
             })));
         }
-        if sql.contains('\0') && self.meter.guards.holds(Guard::NulCharacters) {
+        if sql.contains('\0') && guards.holds(Guard::NulCharacters) {
             return Err(invalid("the statement contains a NUL character"));
         }
+        Ok(())
+    }
+
+    fn prepare(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
+        self.check_text(sql)?;
         let session = Arc::clone(&self.session);
         let (statement, access) = session
             .database
@@ -225,63 +393,12 @@ impl Execution {
         let program_bytes = statement.program_bytes();
         Ok(Checked {
             value_bytes_max: backend::value_bytes_max(program_bytes, &access),
+            kinds: Kind::of_columns(&statement),
             program_bytes,
             statement,
             summary,
             permits,
         })
-    }
-
-    fn run(&mut self, checked: &mut Checked, params: &[wit::Value]) -> Result<(Rows, u64), Ran> {
-        let expected = checked.statement.values_needed().map_err(Ran::invalid)?;
-        if params.len() != expected {
-            return Err(Ran::invalid(&format!(
-                "the statement has {expected} parameters and {} values were given",
-                params.len()
-            )));
-        }
-        for (capability, target, _) in &checked.permits {
-            self.recorder.allowed(capability, target);
-        }
-        let writes = !checked.statement.is_read_only();
-        let may_write = self
-            .authority
-            .capabilities()
-            .contains(Capability::DatabaseWrite);
-        let session = Arc::clone(&self.session);
-        let meter = Arc::clone(&self.meter);
-        let guards = meter.guards;
-        let mut rows = Vec::new();
-        let mut held = 0;
-        let begun = session.database.begin_unit_within(&meter, may_write);
-        begun.map_err(|error| Ran::End(self.fault(error)))?;
-        let changes = session.database.run_guest(
-            checked,
-            params,
-            &meter,
-            |statement| -> Result<(), Ran> {
-                rows.push(backend::read_row(statement, &mut held, guards)?);
-                Ok(())
-            },
-        )?;
-        self.host_bytes += held as u64;
-        let summary = &checked.summary;
-        if writes {
-            self.recorder
-                .wrote(summary, changes)
-                .map_err(|error| Ran::End(self.fault(error)))?;
-        } else {
-            self.recorder
-                .read(summary, rows.len() as u64)
-                .map_err(|error| Ran::End(self.fault(error)))?;
-        }
-        Ok((
-            Rows {
-                columns: checked.statement.columns().to_vec(),
-                rows,
-            },
-            changes,
-        ))
     }
 
     /// Of tables that no grant covers the guest learns neither that they exist nor what
@@ -305,15 +422,10 @@ impl Execution {
         }
     }
 
-    fn guest_failure(&mut self, failure: GuestFailure) -> Outcome {
+    pub(super) fn guest_failure(&mut self, failure: GuestFailure) -> Outcome {
         match failure {
             GuestFailure::Forbidden(forbidden) => match forbidden {
-                Forbidden::Ddl(what) => Outcome::Guest(self.refuse(vec![Refusal {
-                    capability: "DATABASE_EXECUTE".to_string(),
-                    action: what.clone(),
-                    target: what,
-                    grant: None,
-                }])),
+                Forbidden::Ddl(change) => self.refuse_change(&change),
                 Forbidden::Statement(what) => {
                     self.deny("", &what);
                     invalid(&format!("a procedure may not run {what}"))
@@ -325,7 +437,7 @@ impl Execution {
         }
     }
 
-    fn run_failure(&mut self, failure: Ran) -> Outcome {
+    pub(super) fn run_failure(&mut self, failure: Ran) -> Outcome {
         let failure = self.run_failure_of_statement(failure);
         // Without its unit nothing that the guest does now could be undone.
         match failure {
@@ -361,7 +473,7 @@ impl Execution {
         }
     }
 
-    fn sqlite_failure(&self, failure: &Failure) -> Outcome {
+    pub(super) fn sqlite_failure(&self, failure: &Failure) -> Outcome {
         match failure::sqlstate(failure) {
             SqlState::SYNTAX => invalid(&failure.message),
             _ => Outcome::Guest(failed(failure)),
@@ -370,7 +482,7 @@ impl Execution {
 }
 
 /// Why a run stopped.
-enum Ran {
+pub(super) enum Ran {
     /// It was not even begun.
     Invalid(wit::Error),
     Statement(GuestFailure),
@@ -378,9 +490,32 @@ enum Ran {
     End(wasmtime::Error),
 }
 
-impl Ran {
-    fn invalid(message: &str) -> Ran {
-        Ran::Invalid(wit::Error::Invalid(message.to_string()))
+impl Checked {
+    /// Each parameter has a value.
+    pub(super) fn check_count(&self, params: &[wit::Value]) -> Result<(), wit::Error> {
+        let expected = match self.statement.values_needed() {
+            Ok(expected) => expected,
+            Err(why) => return Err(wit::Error::Invalid(why.to_string())),
+        };
+        if params.len() == expected {
+            return Ok(());
+        }
+        Err(wit::Error::Invalid(format!(
+            "the statement has {expected} parameters and {} values were given",
+            params.len()
+        )))
+    }
+
+    /// What its rows are made of.
+    pub(super) fn columns(&self) -> Vec<wit::Column> {
+        let names = self.statement.columns().iter();
+        names
+            .zip(self.statement.declared_types())
+            .map(|(name, declared_type)| wit::Column {
+                name: name.clone(),
+                declared_type: declared_type.clone(),
+            })
+            .collect()
     }
 }
 
@@ -397,7 +532,7 @@ impl From<RowFailure> for Ran {
 }
 
 /// The error of a call whose unit SQLite rolled back.
-fn rolled_back(error: &wit::Error) -> Error {
+pub(super) fn rolled_back(error: &wit::Error) -> Error {
     let why = match error {
         wit::Error::Failed(failure) => failure.message.as_str(),
         _ => "a statement failed",
@@ -411,7 +546,7 @@ fn rolled_back(error: &wit::Error) -> Error {
     Error::new(state, format!("{why}, and everything was rolled back"))
 }
 
-fn invalid(message: &str) -> Outcome {
+pub(super) fn invalid(message: &str) -> Outcome {
     Outcome::Guest(wit::Error::Invalid(message.to_string()))
 }
 

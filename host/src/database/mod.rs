@@ -1,14 +1,21 @@
-//! Tables: capabilities `DATABASE_READ` and `DATABASE_WRITE`, on SQLite.
+//! Tables: capabilities `DATABASE_READ`, `DATABASE_WRITE` and `DATABASE_EXECUTE`, on SQLite.
 
 pub(crate) mod access;
 pub(crate) mod backend;
 pub(crate) mod builtin;
 mod comparing;
+mod cursor;
+mod ddl;
 pub(crate) mod failure;
 pub(crate) mod grant;
 mod host;
 pub(crate) mod memory;
 mod need;
+pub(crate) mod open;
+mod prepared;
+mod run;
 pub(crate) mod sqlite;
 pub(crate) mod temporary;
+mod transaction;
+mod typed;
 mod unseen;

@@ -219,7 +219,7 @@ pub(super) fn summary(sql: &str, access: &Access, needs: &[Need]) -> StatementSu
 }
 
 /// A name as SQL has it: in quotes, unless it is a plain word.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty();

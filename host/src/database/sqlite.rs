@@ -19,6 +19,8 @@ pub(crate) struct Handle(AtomicPtr<ffi::sqlite3>);
 pub(crate) struct Statement {
     raw: NonNull<ffi::sqlite3_stmt>,
     columns: Vec<String>,
+    /// For each column, the type that its table declares for it.
+    declared: Vec<Option<String>>,
     /// For each parameter of SQLite's, the number of its value.
     parameters: Parameters,
     read_only: bool,
@@ -146,6 +148,22 @@ impl Handle {
                 as u64)
     }
 
+    /// The rowid of the last row that was inserted.
+    pub(crate) fn last_insert_rowid(&self) -> i64 {
+        // SAFETY: the connection is open.
+        self.raw().map_or(0, |db| unsafe {
+            ffi::sqlite3_last_insert_rowid(db.as_ptr())
+        })
+    }
+
+    /// Makes this the rowid of the last row that was inserted.
+    pub(crate) fn set_last_insert_rowid(&self, rowid: i64) {
+        if let Ok(db) = self.raw() {
+            // SAFETY: the connection is open.
+            unsafe { ffi::sqlite3_set_last_insert_rowid(db.as_ptr(), rowid) }
+        }
+    }
+
     /// Sets a limit of the connection's, `SQLITE_LIMIT_…`, and returns the one before.
     pub(crate) fn set_limit(&self, limit: c_int, value: c_int) -> c_int {
         // SAFETY: the connection is open.
@@ -157,23 +175,21 @@ impl Handle {
 
 impl Statement {
     fn new(raw: NonNull<ffi::sqlite3_stmt>) -> Statement {
-        // SAFETY: the statement was just prepared; column names are NUL-terminated and
+        // SAFETY: the statement was just prepared; names are NUL-terminated or null, and
         // copied before anything else happens to the statement.
         unsafe {
             let count = ffi::sqlite3_column_count(raw.as_ptr());
             let columns = (0..count)
-                .map(|index| {
-                    let name = ffi::sqlite3_column_name(raw.as_ptr(), index);
-                    if name.is_null() {
-                        String::new()
-                    } else {
-                        CStr::from_ptr(name).to_string_lossy().into_owned()
-                    }
-                })
+                .map(|index| text(ffi::sqlite3_column_name(raw.as_ptr(), index)))
+                .map(Option::unwrap_or_default)
+                .collect();
+            let declared = (0..count)
+                .map(|index| text(ffi::sqlite3_column_decltype(raw.as_ptr(), index)))
                 .collect();
             Statement {
                 raw,
                 columns,
+                declared,
                 parameters: Parameters::of(raw),
                 read_only: ffi::sqlite3_stmt_readonly(raw.as_ptr()) != 0,
                 explain: ffi::sqlite3_stmt_isexplain(raw.as_ptr()) != 0,
@@ -183,6 +199,12 @@ impl Statement {
 
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// For each column, the type that its table declares for it. What is computed has
+    /// none.
+    pub(crate) fn declared_types(&self) -> &[Option<String>] {
+        &self.declared
     }
 
     /// How many values it takes, or why it takes none.
@@ -360,6 +382,20 @@ impl Drop for Statement {
         // SAFETY: finalized once, here. SQLite keeps a connection that is closed with
         // open statements alive until the last of them is gone.
         unsafe { ffi::sqlite3_finalize(self.raw.as_ptr()) };
+    }
+}
+
+/// # Safety
+/// `pointer` is null, or a NUL-terminated text that nobody changes meanwhile.
+unsafe fn text(pointer: *const c_char) -> Option<String> {
+    match pointer.is_null() {
+        true => None,
+        // SAFETY: the caller's promise.
+        false => Some(
+            unsafe { CStr::from_ptr(pointer) }
+                .to_string_lossy()
+                .into_owned(),
+        ),
     }
 }
 

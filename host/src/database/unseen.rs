@@ -121,7 +121,7 @@ fn columns(database: &Database, schema: &str, table: &str) -> Result<Vec<String>
 }
 
 /// The table that SQLite's message says is missing.
-fn missed_table(failure: &Failure) -> Option<(String, String)> {
+pub(super) fn missed_table(failure: &Failure) -> Option<(String, String)> {
     let name = failure.message.strip_prefix("no such table: ")?;
     let (schema, table) = name.split_once('.').unwrap_or((DEFAULT_SCHEMA, name));
     Some((schema.to_ascii_lowercase(), table.to_string()))

@@ -7,6 +7,7 @@ pub(crate) mod meter;
 pub(crate) mod record;
 
 use crate::bindings::heliosdb::host::types as wit;
+use crate::database::open::Open;
 use crate::error::{Error, SqlState};
 use crate::function::{Authority, Function};
 use crate::guard::{Guard, Guards};
@@ -41,6 +42,8 @@ pub(crate) struct Execution {
     pub(crate) panic_message: Option<String>,
     /// What the guest may wait for.
     pub(crate) timers: Timers,
+    /// What it has open in the database.
+    pub(crate) open: Open,
 }
 
 /// A permission that was asked for and is missing.
@@ -95,6 +98,7 @@ impl Execution {
             refusals: Vec::new(),
             panic_message: None,
             timers: Timers::default(),
+            open: Open::default(),
         }
     }
 

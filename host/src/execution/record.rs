@@ -24,7 +24,8 @@ pub(crate) struct Recorder {
     denials: u64,
     syscalls: Vec<AllowedSyscall>,
     syscalls_refused: u64,
-    has_written: bool,
+    /// The statements that have written.
+    writes: u64,
     /// An effect outside the call, or a denial: the log must be on disk first.
     must_sync: bool,
     pub(crate) invocations: u64,
@@ -93,7 +94,7 @@ impl Recorder {
             denials: 0,
             syscalls: Vec::new(),
             syscalls_refused: 0,
-            has_written: false,
+            writes: 0,
             invocations: 0,
         };
         recorder.push(EventType::ExecutionStarted, None, None, None, None);
@@ -196,8 +197,13 @@ impl Recorder {
         self.append()
     }
 
-    /// A reading statement ran.
-    pub(crate) fn read(&mut self, statement: &Arc<StatementSummary>, rows: u64) -> Result<()> {
+    /// A reading statement ran so often, or an earlier run of it gave more rows.
+    pub(crate) fn read(
+        &mut self,
+        statement: &Arc<StatementSummary>,
+        runs: u64,
+        rows: u64,
+    ) -> Result<()> {
         if self.reads.len() >= READS_MAX {
             self.record_reads();
         }
@@ -207,13 +213,13 @@ impl Recorder {
             .find(|read| Arc::ptr_eq(&read.statement, statement))
         {
             Some(read) => {
-                read.runs += 1;
+                read.runs += runs;
                 read.rows += rows;
             }
             None => {
                 self.reads.push(Read {
                     statement: Arc::clone(statement),
-                    runs: 1,
+                    runs,
                     rows,
                 });
             }
@@ -221,18 +227,35 @@ impl Recorder {
         self.append_if_large()
     }
 
-    /// A writing statement ran; it takes effect with the commit.
-    pub(crate) fn wrote(&mut self, statement: &StatementSummary, rows: u64) -> Result<()> {
-        self.has_written = true;
+    /// A writing statement ran so often; it takes effect with the commit.
+    pub(crate) fn wrote(
+        &mut self,
+        statement: &StatementSummary,
+        runs: u64,
+        rows: u64,
+    ) -> Result<()> {
+        self.writes += 1;
         self.must_sync = true;
-        self.operation(statement, 1, rows);
+        self.operation(statement, runs, rows);
+        self.append_if_large()
+    }
+
+    /// How many statements have written.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes
+    }
+
+    /// What the last statements wrote was undone.
+    pub(crate) fn rolled_back(&mut self) -> Result<()> {
+        let detail = Some("{\"operation\":\"ROLLBACK\"}");
+        self.push(EventType::DatabaseOperation, None, None, None, detail);
         self.append_if_large()
     }
 
     /// Appends what there is, on disk, if the call has written: the commit that
     /// follows is its effect.
     pub(crate) fn before_commit(&mut self) -> Result<()> {
-        if !self.has_written || !self.log.guards.holds(Guard::RecordedFirst) {
+        if self.writes == 0 || !self.log.guards.holds(Guard::RecordedFirst) {
             return Ok(());
         }
         self.record_reads();

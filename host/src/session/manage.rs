@@ -229,9 +229,9 @@ impl Session {
         let wanted: Vec<&str> = capabilities.iter().map(|c| c.name()).collect();
         let examples: Vec<String> = capabilities
             .iter()
-            .map(|capability| match capability {
-                Capability::TimeAccess => capability.name().to_string(),
-                _ => format!("{}('<table>')", capability.name()),
+            .map(|capability| match capability.takes_pattern() {
+                false => capability.name().to_string(),
+                true => format!("{}('<table>')", capability.name()),
             })
             .collect();
         self.core.notice(

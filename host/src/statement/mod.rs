@@ -7,6 +7,7 @@ mod condition;
 mod create;
 mod cursor;
 mod grammar;
+mod parts;
 mod place;
 mod policy;
 mod split;
@@ -20,6 +21,7 @@ use crate::types::SqlType;
 use cursor::Cursor;
 use tokens::{Kind, Token, Tokens};
 
+pub(crate) use parts::{altered_table, begins_with, called_names};
 pub use split::{Statements, is_complete, split};
 
 /// The name of a function.

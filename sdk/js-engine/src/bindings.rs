@@ -10,4 +10,4 @@ wit_bindgen::generate!({
 });
 
 pub(crate) use exports::heliosdb::host::javascript::{Exception, Guest};
-pub(crate) use heliosdb::host::{database_read, database_write, log, time, types};
+pub(crate) use heliosdb::host::{database_ddl, database_read, database_write, log, time, types};

@@ -10,9 +10,11 @@
 
 mod bindings;
 mod compile;
+mod database;
 mod engine;
 mod exception;
 mod globals;
+mod rows;
 mod run;
 mod value;
 

@@ -18,6 +18,8 @@
   const bytes = Uint8Array;
   const systemDate = globalThis.Date;
   const systemError = Error;
+  const systemTypeError = TypeError;
+  const systemPromise = Promise;
   const dateTime = bindCall(systemDate.prototype.getTime);
   const dateText = bindCall(systemDate.prototype.toString);
   const dateIso = bindCall(systemDate.prototype.toISOString);
@@ -96,7 +98,120 @@
 
   publish(HeliosError.prototype, 'name', 'HeliosError');
   publish(globalThis, 'HeliosError', HeliosError);
-  publish(globalThis, 'heliosdb', { query: native.query, execute: native.execute });
+
+  // The database. What the host keeps open is held by a native function, and closed when
+  // that is forgotten.
+
+  const [QUERY, QUERY_ONE, STREAM, BATCH, EXECUTE] = [0, 1, 2, 3, 4];
+
+  class Statement {
+    #sql;
+    #read;
+    #write;
+
+    constructor(sql) {
+      if (typeof sql !== 'string') {
+        throw new systemTypeError('the SQL text must be a string');
+      }
+      this.#sql = sql;
+    }
+
+    // Which of two it is shows when it is first run: to read and to write are different
+    // capabilities.
+    #reads(what, params) {
+      return (this.#read ??= native.prepareRead(this.#sql))(what, params);
+    }
+
+    #writes(what, params) {
+      return (this.#write ??= native.prepareWrite(this.#sql))(what, params);
+    }
+
+    query(params) {
+      return this.#reads(QUERY, params);
+    }
+
+    queryOne(params) {
+      return this.#reads(QUERY_ONE, params);
+    }
+
+    stream(params) {
+      return rowsOfCursor(this.#reads(STREAM, params));
+    }
+
+    execute(params) {
+      return this.#writes(EXECUTE, params);
+    }
+
+    batch(lists) {
+      return this.#writes(BATCH, lists);
+    }
+  }
+
+  const ROWS_FIRST = 16;
+  const ROWS_MAX = 256;
+
+  // Leaving a loop over it early runs the `finally`.
+  function* rowsOfCursor(fetch) {
+    try {
+      for (let count = ROWS_FIRST; ; count = count < ROWS_MAX ? count * 2 : count) {
+        const rows = fetch(count);
+        if (rows.length === 0) {
+          return;
+        }
+        for (let index = 0; index < rows.length; index++) {
+          yield rows[index];
+        }
+      }
+    } finally {
+      fetch(0);
+    }
+  }
+
+  function transaction(work) {
+    if (typeof work !== 'function') {
+      throw new systemTypeError('a transaction is a function');
+    }
+    const end = native.begin();
+    let result;
+    try {
+      result = work();
+    } catch (error) {
+      attempt(end, false);
+      throw error;
+    }
+    return instanceOf(systemPromise, result) ? commitLater(end, result) : commit(end, result);
+  }
+
+  async function commitLater(end, promise) {
+    let result;
+    try {
+      result = await promise;
+    } catch (error) {
+      attempt(end, false);
+      throw error;
+    }
+    return commit(end, result);
+  }
+
+  function commit(end, result) {
+    try {
+      end(true);
+    } catch (error) {
+      attempt(end, false);
+      throw error;
+    }
+    return result;
+  }
+
+  publish(globalThis, 'heliosdb', {
+    query: native.query,
+    queryOne: native.queryOne,
+    execute: native.execute,
+    batch: native.batch,
+    prepare: (sql) => new Statement(sql),
+    stream: (sql, params) => rowsOfCursor(native.stream(sql, params)),
+    transaction,
+  });
 
   // The clock. `Date` without arguments asks the host; the built-in constructor,
   // which would not ask, is out of reach.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::bindings::heliosdb::host::{database_read, database_write};
 use crate::error::Result;
-use crate::types::{Error, Value};
+use crate::types::{self, Error, Value};
 use crate::value::{self, FromValue};
 
 /// Runs one statement that only reads, and returns all its rows.
@@ -61,7 +61,7 @@ pub fn query_one(sql: &str, params: &[Value]) -> Result<Option<Row>> {
 /// # }
 /// ```
 pub fn execute(sql: &str, params: &[Value]) -> Result<u64> {
-    database_write::execute(sql, params)
+    database_write::execute(sql, params).map(|effect| effect.affected_rows)
 }
 
 /// A query's whole result: a slice of [`Row`]s that also knows its columns.
@@ -77,7 +77,7 @@ impl Rows {
         &self.columns
     }
 
-    fn new(rows: database_read::Rows) -> Self {
+    fn new(rows: types::Rows) -> Self {
         let columns: Rc<[String]> = rows.columns.into();
         let row = |values| Row {
             columns: Rc::clone(&columns),
@@ -193,7 +193,7 @@ mod tests {
 
     fn rows(count: i64) -> Rows {
         let row = |id| vec![Value::Integer(id), Value::Text(format!("row {id}"))];
-        Rows::new(database_read::Rows {
+        Rows::new(types::Rows {
             columns: vec!["id".into(), "name".into()],
             rows: (0..count).map(row).collect(),
         })

@@ -48,6 +48,45 @@ pub enum Value {
     Json(Json),
 }
 
+/// A column of a query's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type in the words of the table that it is of: `VARCHAR(20)`. None if it is
+    /// computed.
+    pub declared_type: Option<String>,
+}
+
+/// One row as it travels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The columns' names, in order.
+    pub columns: Vec<String>,
+    /// One value a column.
+    pub values: Vec<Value>,
+}
+
+/// Rows as they travel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// The columns' names, in order.
+    pub columns: Vec<String>,
+    /// The rows; each has one value a column.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// What a writing statement did, as it travels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// The rows that it inserted, changed or deleted itself.
+    pub affected_rows: u64,
+    /// The rowid of the last row that it inserted itself.
+    pub last_insert_id: Option<i64>,
+    /// The rows of its RETURNING clause.
+    pub returned: Rows,
+}
+
 /// A permission that a request needed and the function does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
