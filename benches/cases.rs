@@ -13,7 +13,8 @@
 //! - `query`: one more query of the same call: what a call with many costs, less what
 //!   it costs with none. `text` is against what a guest writes, done by bare rusqlite:
 //!   `query_row` with the text and its values; `point` and `js` against the same with
-//!   rusqlite's statement cache. All in one transaction.
+//!   rusqlite's statement cache, and `prepared`, which is prepared in the call, against
+//!   one that is prepared once. All in one transaction.
 //! - `metering`: a call that only computes, with everything that the host counts and
 //!   looks at, against the same guest on bare wasmtime that counts nothing. The bound
 //!   is held for JavaScript and for straight-line code; loops of a few instructions,
@@ -271,9 +272,21 @@ fn query(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
             Bound::RatioAndAbove(1.5, Duration::from_micros(1)),
         ),
         case(
+            "query/rust/prepared",
+            "prepared_points",
+            sum_of_prepared,
+            Bound::RatioAndAbove(1.5, Duration::from_micros(1)),
+        ),
+        case(
             "query/js/point",
             "js_points",
             sum_of_points,
+            Bound::AtMost(Duration::from_micros(10)),
+        ),
+        case(
+            "query/js/prepared",
+            "js_prepared_points",
+            sum_of_prepared,
             Bound::AtMost(Duration::from_micros(10)),
         ),
     ]
@@ -496,6 +509,23 @@ fn sum_of_points(connection: &Connection, n: i64) -> i64 {
         for id in 1..=n {
             let mut statement = transaction.prepare_cached(POINT)?;
             sum += statement.query_row([id], |row| row.get::<_, i64>(0))?;
+        }
+        transaction.commit()?;
+        Ok(sum)
+    };
+    sum().expect("the queries run")
+}
+
+/// The same, by one statement.
+fn sum_of_prepared(connection: &Connection, n: i64) -> i64 {
+    let sum = || -> rusqlite::Result<i64> {
+        let transaction = connection.unchecked_transaction()?;
+        let mut sum = 0;
+        {
+            let mut statement = transaction.prepare(POINT)?;
+            for id in 1..=n {
+                sum += statement.query_row([id], |row| row.get::<_, i64>(0))?;
+            }
         }
         transaction.commit()?;
         Ok(sum)

@@ -25,12 +25,22 @@ const FUNCTIONS: &str = "
             return sum;
         }
     $$;
+    CREATE FUNCTION js_prepared_points(n BIGINT) RETURNS BIGINT LANGUAGE javascript AS $$
+        function js_prepared_points(n) {
+            const statement = heliosdb.prepare('SELECT amount FROM item WHERE id = ?');
+            let sum = 0;
+            for (let id = 1; id <= n; id++) sum += statement.queryOne([id]).amount;
+            return sum;
+        }
+    $$;
     CREATE CONDITION js_may_read(request JSON) LANGUAGE javascript AS $$
         function js_may_read(request) {
             const needed = request.labels.includes('secret') ? 3 : 1;
             return request.user !== '' && request.clearance >= needed;
         }
     $$;
+    ALTER FUNCTION js_prepared_points GRANT CAPABILITY DATABASE_READ('item');
+    ALTER FUNCTION prepared_points GRANT CAPABILITY DATABASE_READ('item');
     ALTER FUNCTION js_points GRANT CAPABILITY DATABASE_READ('item');
     ALTER FUNCTION points GRANT CAPABILITY DATABASE_READ('item');";
 
@@ -46,7 +56,15 @@ pub(crate) fn session(directory: &Path) -> Session {
     run(&mut session, super::FILL);
     let guest = super::guest("bench-guest");
     for name in [
-        "nop", "add", "fib", "primes", "digest", "product", "words", "points",
+        "nop",
+        "add",
+        "fib",
+        "primes",
+        "digest",
+        "product",
+        "words",
+        "points",
+        "prepared_points",
     ] {
         let create = format!(
             "CREATE FUNCTION {name} LANGUAGE wasm AS '{}'",

@@ -7,6 +7,7 @@ mod cursors;
 mod directory;
 mod effects;
 mod host_names;
+mod ledger;
 mod memory;
 mod names;
 mod savepoints;

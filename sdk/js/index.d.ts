@@ -17,8 +17,10 @@
  * | JSON                       | the parsed value                | what `JSON.stringify` takes, or a generator, which becomes an array |
  * | NULL                       | `null`                          | `null` or `undefined`                    |
  *
- * SQLite stores NUMERIC, DATE, TIMESTAMP and JSON as text, so that rows of a SQLite
- * table have them as `string`.
+ * In the rows of a SQLite table, a column is what the table declares it to be: BOOLEAN is a
+ * `boolean`, DATE, TIMESTAMP and DATETIME are a `Date`, JSON is parsed, as far as the value
+ * that is stored has that form. What a query computes, as `max(t)` or `CAST(t AS TEXT)`, is
+ * a `number`, `string` or `Uint8Array`.
  */
 
 declare global {
@@ -112,12 +114,46 @@ export interface QueryResult<Row> {
 }
 
 /** What a statement changed. */
-export interface ExecuteResult {
+export interface ExecuteResult<Row> extends QueryResult<Row> {
   /** The number of rows that it inserted, changed or deleted itself. */
+  rowCount: number;
+  /** The rows of its RETURNING clause. */
+  rows: Row[];
+  /** SQLite's rowid of the last row that it inserted itself; null if it inserted none. */
+  lastInsertId: number | bigint | null;
+}
+
+/** What a batch changed. */
+export interface BatchResult {
+  /** The number of rows that all its runs together inserted, changed or deleted. */
   rowCount: number;
 }
 
-/** SQL, from inside a procedure. Calls return when the database has answered. */
+/**
+ * A statement that is run often. It is prepared when it is first run, which is also when
+ * an error in its text is thrown. It may outlive its grants, but not run without them.
+ */
+export interface HeliosStatement<Row = Record<string, SqlValue>> {
+  /** As `heliosdb.query`. */
+  query(params?: readonly SqlParameter[]): QueryResult<Row>;
+  /** As `heliosdb.queryOne`. */
+  queryOne(params?: readonly SqlParameter[]): Row | null;
+  /** As `heliosdb.stream`. */
+  stream(params?: readonly SqlParameter[]): Generator<Row, void, void>;
+  /** As `heliosdb.execute`. */
+  execute(params?: readonly SqlParameter[]): ExecuteResult<Row>;
+  /** As `heliosdb.batch`. */
+  batch(lists: readonly (readonly SqlParameter[])[]): BatchResult;
+}
+
+/**
+ * SQL, from inside a procedure. Calls return when the database has answered.
+ *
+ * Everywhere, `sql` is one statement, and values belong in `params`, not in the text: one
+ * for each `?` in order, or for `$1`, `$2`, … by number. What is refused or fails throws a
+ * {@link HeliosError}, a parameter that is no SQL value (a function, a promise) a
+ * `TypeError`.
+ */
 export interface HeliosDatabase {
   /**
    * Runs one statement that only reads.
@@ -127,16 +163,24 @@ export interface HeliosDatabase {
    * ```js
    * const { rows } = heliosdb.query("SELECT name FROM users WHERE id = ?", [id]);
    * ```
-   *
-   * @param sql One statement. Values belong in `params`, not in the text.
-   * @param params A value for each `?` in order, or for `$1`, `$2`, … by number.
-   * @throws {HeliosError} If the request is refused or fails.
-   * @throws {TypeError} If a parameter is no SQL value, such as a function or a promise.
    */
   query<Row = Record<string, SqlValue>>(
     sql: string,
     params?: readonly SqlParameter[],
   ): QueryResult<Row>;
+
+  /**
+   * Runs one statement that only reads, and gives its row, or null. More than one row is
+   * a failure (`sqlstate` 21000).
+   *
+   * ```js
+   * const name = heliosdb.queryOne("SELECT name FROM users WHERE id = ?", [id])?.name;
+   * ```
+   */
+  queryOne<Row = Record<string, SqlValue>>(
+    sql: string,
+    params?: readonly SqlParameter[],
+  ): Row | null;
 
   /**
    * Runs one INSERT, UPDATE, DELETE or REPLACE.
@@ -148,9 +192,58 @@ export interface HeliosDatabase {
    * const { rowCount } = heliosdb.execute("UPDATE users SET name = ? WHERE id = ?", [name, id]);
    * ```
    *
-   * @param sql One statement. Values belong in `params`, not in the text.
-   * @param params A value for each `?` in order, or for `$1`, `$2`, … by number.
-   * @throws {HeliosError} If the request is refused or fails.
+   * CREATE, ALTER and DROP of a TABLE or an INDEX, without parameters, need
+   * `DATABASE_EXECUTE`, and the two others on a table that is there already.
    */
-  execute(sql: string, params?: readonly SqlParameter[]): ExecuteResult;
+  execute<Row = Record<string, SqlValue>>(
+    sql: string,
+    params?: readonly SqlParameter[],
+  ): ExecuteResult<Row>;
+
+  /**
+   * Runs one statement that writes, once for each list of parameters. Either all of the
+   * runs take effect, or none does.
+   *
+   * ```js
+   * heliosdb.batch("INSERT INTO users (name) VALUES (?)", names.map((name) => [name]));
+   * ```
+   */
+  batch(sql: string, lists: readonly (readonly SqlParameter[])[]): BatchResult;
+
+  /**
+   * A statement that is to be run often. A call may have 100 of them at a time; one that
+   * nothing refers to any more is closed.
+   */
+  prepare<Row = Record<string, SqlValue>>(sql: string): HeliosStatement<Row>;
+
+  /**
+   * Runs one statement that only reads, and gives its rows one by one, however many they
+   * are: a portion of them is in memory at a time. Leaving the loop early closes it.
+   *
+   * ```js
+   * for (const { name } of heliosdb.stream("SELECT name FROM users ORDER BY name")) {
+   *   if (!visit(name)) break;
+   * }
+   * ```
+   */
+  stream<Row = Record<string, SqlValue>>(
+    sql: string,
+    params?: readonly SqlParameter[],
+  ): Generator<Row, void, void>;
+
+  /**
+   * Calls a function, and undoes what it wrote if it throws. Transactions may lie in each
+   * other; with `async` functions, the one that was begun last must end first.
+   *
+   * Needs `DATABASE_WRITE`. Inside a SQL statement that writes it is refused
+   * (`sqlstate` 0A000): that statement is the unit.
+   *
+   * ```js
+   * heliosdb.transaction(() => {
+   *   heliosdb.execute("UPDATE accounts SET balance = balance - ? WHERE id = ?", [amount, payer]);
+   *   heliosdb.execute("UPDATE accounts SET balance = balance + ? WHERE id = ?", [amount, payee]);
+   * });
+   * ```
+   */
+  transaction<Result>(work: () => Result): Result;
 }

@@ -342,6 +342,9 @@ fn h35_a_table_hides_no_function() {
 #[test]
 fn d12_a_change_of_the_schema_is_undone_with_its_call() {
     let mut session = changer("DATABASE_EXECUTE");
+    let keys = "CREATE TABLE keys (a TEXT PRIMARY KEY, b UNIQUE)";
+    assert_eq!(change(&mut session, keys), "0");
+    run(&mut session, "DROP TABLE keys");
     run(
         &mut session,
         "CREATE FUNCTION fails() LANGUAGE javascript AS $$

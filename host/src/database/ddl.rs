@@ -98,6 +98,14 @@ impl Access {
                 database_name,
                 table_name: t,
             } => change("ALTER TABLE", t, database_name, t),
+            // A new table's own keys.
+            A::CreateIndex { table_name, .. }
+                if self.changes.iter().any(|change| {
+                    change.operation == "CREATE TABLE" && change.table == table_name
+                }) =>
+            {
+                return Authorization::Allow;
+            }
             A::CreateIndex {
                 index_name,
                 table_name,

@@ -1,22 +1,24 @@
-//! Reading and writing tables: capabilities `DATABASE_READ` and `DATABASE_WRITE`.
+//! Reading and writing tables: capabilities `DATABASE_READ`, `DATABASE_WRITE` and
+//! `DATABASE_EXECUTE`.
 //!
 //! A procedure that only reads does not import `database-write`, so it never asks
 //! for more than it uses.
+//!
+//! Everywhere, `sql` is a constant: the host refuses a text with literals that was put
+//! together at run time. Values are parameters, `?` in order or `$1`, `$2`, … by number.
 
-use std::fmt;
-use std::ops::Deref;
+use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
-use crate::bindings::heliosdb::host::{database_read, database_write};
+use crate::bindings::heliosdb::host::{database_ddl, database_read, database_write};
 use crate::error::Result;
-use crate::types::{self, Error, Value};
-use crate::value::{self, FromValue};
+use crate::rows::Columns;
+use crate::types::{self, Value};
+
+pub use crate::rows::{Column, FromRow, Row, Rows};
 
 /// Runs one statement that only reads, and returns all its rows.
-///
-/// `sql` is a constant: the host refuses a text with literals that was put
-/// together at run time. Values are parameters, `?` in order or `$1`, `$2`, … by
-/// number.
 ///
 /// ```no_run
 /// use heliosdb::{Result, database, params};
@@ -27,7 +29,7 @@ use crate::value::{self, FromValue};
 /// }
 /// ```
 pub fn query(sql: &str, params: &[Value]) -> Result<Rows> {
-    database_read::query(sql, params).map(Rows::new)
+    database_read::query(sql, params).map(Rows::from)
 }
 
 /// Runs one statement that only reads and returns at most one row.
@@ -44,11 +46,53 @@ pub fn query(sql: &str, params: &[Value]) -> Result<Rows> {
 /// }
 /// ```
 pub fn query_one(sql: &str, params: &[Value]) -> Result<Option<Row>> {
-    query(sql, params)?.at_most_one()
+    let row = database_read::query_one(sql, params)?;
+    Ok(row.map(|row| Row::new(row.columns.into(), row.values)))
 }
 
-/// Runs one INSERT, UPDATE, DELETE or REPLACE, and returns the number of rows that
-/// it inserted, changed or deleted.
+/// Runs one statement that only reads, and returns its rows one by one, however many
+/// there are: a portion of them is in memory at a time.
+///
+/// ```no_run
+/// use heliosdb::{Result, database, params};
+///
+/// fn longest_name() -> Result<usize> {
+///     let mut longest = 0;
+///     for row in database::stream::<(String,)>("SELECT Name FROM Track", params![])? {
+///         longest = longest.max(row?.0.chars().count());
+///     }
+///     Ok(longest)
+/// }
+/// ```
+///
+/// Whether it sees what the procedure writes to its tables meanwhile is undefined.
+pub fn stream<T: FromRow>(sql: &str, params: &[Value]) -> Result<Stream<T>> {
+    let cursor = database_read::stream(sql, params)?;
+    let columns = names(cursor.columns()?);
+    Ok(Stream::new(cursor, columns))
+}
+
+/// Prepares one statement that only reads, to run it often.
+///
+/// ```no_run
+/// use heliosdb::{Result, database, params};
+///
+/// fn names(ids: &[i64]) -> Result<Vec<Option<String>>> {
+///     let statement = database::prepare("SELECT Name FROM Track WHERE TrackId = ?")?;
+///     let name = |id: &i64| match statement.query_one(params![*id])? {
+///         Some(row) => row.get(0),
+///         None => Ok(None),
+///     };
+///     ids.iter().map(name).collect()
+/// }
+/// ```
+pub fn prepare(sql: &str) -> Result<Statement> {
+    let statement = database_read::prepare(sql)?;
+    let columns = names(statement.columns()?);
+    Ok(Statement { statement, columns })
+}
+
+/// Runs one INSERT, UPDATE, DELETE or REPLACE.
 ///
 /// A call is one unit: if the procedure fails, nothing that it wrote remains.
 ///
@@ -56,180 +100,181 @@ pub fn query_one(sql: &str, params: &[Value]) -> Result<Option<Row>> {
 /// use heliosdb::{database, params};
 ///
 /// # fn main() -> heliosdb::Result<()> {
-/// database::execute("DELETE FROM Playlist WHERE PlaylistId = ?", params![18])?;
+/// let effect = database::execute("DELETE FROM Playlist WHERE PlaylistId = ?", params![18])?;
+/// assert_eq!(effect.affected_rows, 1);
 /// # Ok(())
 /// # }
 /// ```
-pub fn execute(sql: &str, params: &[Value]) -> Result<u64> {
-    database_write::execute(sql, params).map(|effect| effect.affected_rows)
+pub fn execute(sql: &str, params: &[Value]) -> Result<Effect> {
+    database_write::execute(sql, params).map(Effect::from)
 }
 
-/// A query's whole result: a slice of [`Row`]s that also knows its columns.
+/// Runs one statement that writes, once for each list of values, and returns the number
+/// of rows that all runs together changed. Either all of them take effect, or none does.
+///
+/// ```no_run
+/// use heliosdb::{Result, database, params};
+///
+/// fn add(names: &[&str]) -> Result<u64> {
+///     let lists: Vec<_> = names.iter().map(|name| params![*name].to_vec()).collect();
+///     database::batch("INSERT INTO Artist (Name) VALUES (?)", &lists)
+/// }
+/// ```
+pub fn batch(sql: &str, lists: &[Vec<Value>]) -> Result<u64> {
+    database_write::execute_batch(sql, lists)
+}
+
+/// Prepares one statement that writes, to run it often.
+pub fn prepare_write(sql: &str) -> Result<WriteStatement> {
+    database_write::prepare(sql).map(WriteStatement)
+}
+
+/// Does some work, and undoes what it wrote if it fails. Transactions may lie in each
+/// other.
+///
+/// Inside a SQL statement that writes it is refused (SQLSTATE 0A000): that statement is
+/// the unit.
+///
+/// ```no_run
+/// use heliosdb::{Result, database, params};
+///
+/// const ADD: &str = "UPDATE account SET balance = balance + ? WHERE id = ?";
+///
+/// fn pay(payer: i64, payee: i64, amount: i64) -> Result<()> {
+///     database::transaction(|| {
+///         database::execute(ADD, params![amount, payee])?;
+///         database::execute(ADD, params![-amount, payer])?;
+///         Ok(())
+///     })
+/// }
+/// ```
+pub fn transaction<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let transaction = database_write::begin()?;
+    // Dropped without a commit, it is rolled back.
+    let result = work()?;
+    transaction.commit()?;
+    Ok(result)
+}
+
+/// Runs one CREATE, ALTER or DROP of a TABLE or an INDEX. Needs `DATABASE_EXECUTE`, and
+/// `DATABASE_READ` and `DATABASE_WRITE` on a table that is there already.
+pub fn change_schema(sql: &str) -> Result<()> {
+    database_ddl::execute(sql)
+}
+
+/// What a statement that writes did.
 #[derive(Clone, Debug)]
-pub struct Rows {
-    columns: Rc<[String]>,
-    rows: Vec<Row>,
+pub struct Effect {
+    /// The rows that it inserted, changed or deleted itself.
+    pub affected_rows: u64,
+    /// SQLite's rowid of the last row that it inserted itself.
+    pub last_insert_id: Option<i64>,
+    /// The rows of its RETURNING clause.
+    pub returned: Rows,
 }
 
-impl Rows {
-    /// The columns' names, in order; there even if no row is.
-    pub fn columns(&self) -> &[String] {
-        &self.columns
-    }
-
-    fn new(rows: types::Rows) -> Self {
-        let columns: Rc<[String]> = rows.columns.into();
-        let row = |values| Row {
-            columns: Rc::clone(&columns),
-            values,
-        };
-        let rows = rows.rows.into_iter().map(row).collect();
-        Self { columns, rows }
-    }
-
-    fn at_most_one(mut self) -> Result<Option<Row>> {
-        const CARDINALITY_VIOLATION: &str = "21000";
-        if self.rows.len() > 1 {
-            let message = format!(
-                "the query returned {} rows, not at most one",
-                self.rows.len()
-            );
-            return Err(Error::failed(CARDINALITY_VIOLATION, message));
+impl From<types::Effect> for Effect {
+    fn from(effect: types::Effect) -> Self {
+        Self {
+            affected_rows: effect.affected_rows,
+            last_insert_id: effect.last_insert_id,
+            returned: effect.returned.into(),
         }
-        Ok(self.rows.pop())
     }
 }
 
-impl Deref for Rows {
-    type Target = [Row];
+/// A statement that only reads, ready to be run.
+#[derive(Debug)]
+pub struct Statement {
+    statement: database_read::Statement,
+    columns: Columns,
+}
 
-    fn deref(&self) -> &[Row] {
-        &self.rows
+impl Statement {
+    /// All its rows.
+    pub fn query(&self, params: &[Value]) -> Result<Rows> {
+        let rows = self.statement.query(params)?;
+        Ok(Rows::new(Rc::clone(&self.columns), rows))
+    }
+
+    /// Its row, if there is one; more than one is a failure (SQLSTATE 21000).
+    pub fn query_one(&self, params: &[Value]) -> Result<Option<Row>> {
+        let values = self.statement.query_one(params)?;
+        Ok(values.map(|values| Row::new(Rc::clone(&self.columns), values)))
+    }
+
+    /// Its rows one by one.
+    pub fn stream<T: FromRow>(&self, params: &[Value]) -> Result<Stream<T>> {
+        let cursor = self.statement.stream(params)?;
+        Ok(Stream::new(cursor, Rc::clone(&self.columns)))
     }
 }
 
-impl IntoIterator for Rows {
-    type Item = Row;
-    type IntoIter = std::vec::IntoIter<Row>;
+/// A statement that writes, ready to be run.
+#[derive(Debug)]
+pub struct WriteStatement(database_write::Statement);
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.rows.into_iter()
+impl WriteStatement {
+    /// As [`execute`].
+    pub fn execute(&self, params: &[Value]) -> Result<Effect> {
+        self.0.execute(params).map(Effect::from)
+    }
+
+    /// As [`batch`].
+    pub fn batch(&self, lists: &[Vec<Value>]) -> Result<u64> {
+        self.0.execute_batch(lists)
     }
 }
 
-impl<'a> IntoIterator for &'a Rows {
-    type Item = &'a Row;
-    type IntoIter = std::slice::Iter<'a, Row>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.rows.iter()
-    }
+/// The rows of a query that is running. Dropping it ends the query.
+#[derive(Debug)]
+pub struct Stream<T> {
+    cursor: database_read::Cursor,
+    columns: Columns,
+    /// Those that were fetched.
+    rows: VecDeque<Vec<Value>>,
+    /// How many are fetched next; none after the end.
+    count: u32,
+    read: PhantomData<fn() -> T>,
 }
 
-/// One row of a query's result.
-#[derive(Clone, Debug)]
-pub struct Row {
-    columns: Rc<[String]>,
-    values: Vec<Value>,
-}
+const ROWS_FIRST: u32 = 16;
+const ROWS_MAX: u32 = 256;
 
-impl Row {
-    /// A column's value, by its name or its position from 0:
-    /// `row.get::<i64>("TrackId")?`.
-    ///
-    /// Fails if there is no such column, if its value is of another type, or if it
-    /// is NULL and `T` is no `Option`.
-    pub fn get<T: FromValue>(&self, column: impl Column) -> Result<T> {
-        let index = column.index(&self.columns)?;
-        value::read(&self.columns[index], self.values[index].clone())
-    }
-
-    /// The values, in the order of the columns.
-    pub fn values(&self) -> &[Value] {
-        &self.values
-    }
-}
-
-/// What names a column of a row: a `&str` or a `usize`.
-pub trait Column: sealed::Sealed {
-    #[doc(hidden)]
-    fn index(&self, columns: &[String]) -> Result<usize>;
-}
-
-impl Column for &str {
-    fn index(&self, columns: &[String]) -> Result<usize> {
-        let position = columns.iter().position(|column| column == self);
-        position.ok_or_else(|| missing(&format_args!("\"{self}\""), columns))
-    }
-}
-
-impl Column for usize {
-    fn index(&self, columns: &[String]) -> Result<usize> {
-        if *self < columns.len() {
-            return Ok(*self);
+impl<T> Stream<T> {
+    fn new(cursor: database_read::Cursor, columns: Columns) -> Self {
+        Self {
+            cursor,
+            columns,
+            rows: VecDeque::new(),
+            count: ROWS_FIRST,
+            read: PhantomData,
         }
-        Err(missing(self, columns))
+    }
+
+    fn next_values(&mut self) -> Result<Option<Vec<Value>>> {
+        if self.rows.is_empty() && self.count > 0 {
+            let fetched = self.cursor.next(self.count);
+            self.count = match &fetched {
+                Ok(rows) if !rows.is_empty() => (self.count * 2).min(ROWS_MAX),
+                _ => 0,
+            };
+            self.rows = fetched?.into();
+        }
+        Ok(self.rows.pop_front())
     }
 }
 
-fn missing(column: &dyn fmt::Display, columns: &[String]) -> Error {
-    const UNDEFINED_COLUMN: &str = "42703";
-    let columns = columns.join("\", \"");
-    let message = format!("there is no column {column}; the columns are \"{columns}\"");
-    Error::failed(UNDEFINED_COLUMN, message)
+impl<T: FromRow> Iterator for Stream<T> {
+    type Item = Result<T>;
+
+    /// The next row. An error of the database is the last item.
+    fn next(&mut self) -> Option<Self::Item> {
+        let values = self.next_values().transpose()?;
+        Some(values.and_then(|values| T::from_row(Row::new(Rc::clone(&self.columns), values))))
+    }
 }
 
-mod sealed {
-    //! Keeps `Column` to the two types that make sense.
-
-    pub trait Sealed {}
-    impl Sealed for &str {}
-    impl Sealed for usize {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows(count: i64) -> Rows {
-        let row = |id| vec![Value::Integer(id), Value::Text(format!("row {id}"))];
-        Rows::new(types::Rows {
-            columns: vec!["id".into(), "name".into()],
-            rows: (0..count).map(row).collect(),
-        })
-    }
-
-    #[test]
-    fn a_column_is_found_by_name_and_by_position() {
-        let rows = rows(2);
-        assert_eq!(rows.columns(), ["id", "name"]);
-        assert_eq!(rows[1].get("id"), Ok(1_i64));
-        assert_eq!(rows[1].get(1), Ok(String::from("row 1")));
-    }
-
-    #[test]
-    fn a_missing_column_is_named_beside_those_there_are() {
-        let row = &rows(1)[0];
-        let by_name = row.get::<i64>("ID").unwrap_err().to_string();
-        assert_eq!(
-            by_name,
-            "there is no column \"ID\"; the columns are \"id\", \"name\""
-        );
-        let by_position = row.get::<i64>(2).unwrap_err().to_string();
-        assert_eq!(
-            by_position,
-            "there is no column 2; the columns are \"id\", \"name\""
-        );
-    }
-
-    #[test]
-    fn one_row_is_at_most_one() {
-        assert!(rows(0).at_most_one().unwrap().is_none());
-        assert!(rows(1).at_most_one().unwrap().is_some());
-        let error = rows(2).at_most_one().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the query returned 2 rows, not at most one"
-        );
-    }
+fn names(columns: Vec<types::Column>) -> Columns {
+    columns.into_iter().map(|column| column.name).collect()
 }

@@ -8,22 +8,18 @@
 //! # #![allow(unused)]
 //! #[heliosdb::procedures]
 //! mod shop {
-//!     use heliosdb::{Result, database, params};
+//!     use heliosdb::{FromRow, Result, database, params};
 //!
+//!     #[derive(FromRow)]
 //!     pub struct Track {
 //!         pub id: i64,
 //!         pub name: String,
 //!     }
 //!
 //!     pub fn find(id: i64) -> Result<Option<Track>> {
-//!         let sql = "SELECT TrackId, Name FROM Track WHERE TrackId = ?";
-//!         let Some(row) = database::query_one(sql, params![id])? else {
-//!             return Ok(None);
-//!         };
-//!         Ok(Some(Track {
-//!             id: row.get("TrackId")?,
-//!             name: row.get("Name")?,
-//!         }))
+//!         let sql = "SELECT TrackId AS id, Name AS name FROM Track WHERE TrackId = ?";
+//!         let row = database::query_one(sql, params![id])?;
+//!         row.map(|row| row.read()).transpose()
 //!     }
 //! }
 //! # fn main() {}
@@ -48,6 +44,7 @@
 mod bindings;
 mod error;
 mod panic;
+mod rows;
 mod timestamp;
 mod types;
 mod value;
@@ -57,6 +54,7 @@ pub mod log;
 pub mod time;
 
 pub use error::Result;
+pub use rows::FromRow;
 pub use types::{Decimal, Denial, Error, Excess, Failure, Json, Timestamp, Value};
 pub use value::FromValue;
 
@@ -87,6 +85,15 @@ pub use value::FromValue;
 /// }
 /// ```
 pub use heliosdb_macros::procedures;
+
+/// Reads a struct's fields from the columns of their names: see the trait
+/// [`FromRow`](trait@FromRow).
+///
+/// ```compile_fail
+/// #[derive(heliosdb::FromRow)]
+/// struct Pair(i64, i64);
+/// ```
+pub use heliosdb_macros::FromRow;
 
 #[doc(hidden)]
 pub mod __private {

@@ -10,7 +10,8 @@ use crate::types::{Decimal, Error, Json, Timestamp, Value};
 ///
 /// `Option<T>` reads NULL as `None`; every other type refuses NULL. SQLite has
 /// fewer types than SQL: `bool` is also read from 0 and 1, `f64` from an integer,
-/// and [`Json`], [`Timestamp`] and [`Decimal`] from text.
+/// and [`Json`], [`Timestamp`] and [`Decimal`] from text. A `String` is also read from
+/// JSON and an exact decimal.
 pub trait FromValue: Sized {
     /// What an error calls this type: `an integer`.
     const NAME: &'static str;
@@ -112,6 +113,8 @@ convert!(f64, "a float", value => Value::Real(value), {
 });
 convert!(String, "text", value => Value::Text(value), {
     Value::Text(value) => Some(value),
+    Value::Json(value) => Some(value.text),
+    Value::Decimal(value) => Some(value.digits),
 });
 convert!(Vec<u8>, "a blob", value => Value::Blob(value), {
     Value::Blob(value) => Some(value),

@@ -115,4 +115,15 @@ mod bench {
         }
         Ok(sum)
     }
+    /// The same by one prepared statement.
+    pub fn prepared_points(n: i64) -> Result<i64> {
+        let statement = database::prepare("SELECT amount FROM item WHERE id = ?")?;
+        let mut sum = 0;
+        for id in 1..=n {
+            if let Some(row) = statement.query_one(params![id])? {
+                sum += row.get::<i64>(0)?;
+            }
+        }
+        Ok(sum)
+    }
 }

@@ -51,7 +51,8 @@ mod hostile_writer {
 
     fn write() -> Result<i64> {
         let sql = "INSERT INTO notes VALUES (?, ?, ?)";
-        database::execute(sql, params![2, "by a component", 1]).map(|rows| rows as i64)
+        let values = params![2, "by a component", 1];
+        database::execute(sql, values).map(|effect| effect.affected_rows as i64)
     }
 
     fn deeper(depth: i64, last: i64) -> i64 {

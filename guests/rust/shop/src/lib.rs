@@ -67,7 +67,7 @@ mod shop {
     pub fn rename_playlist(id: i64, name: &str) -> Result<i64> {
         let name = checked_name(name)?;
         let sql = "UPDATE Playlist SET Name = ? WHERE PlaylistId = ?";
-        let changed = database::execute(sql, params![name, id])?;
+        let changed = database::execute(sql, params![name, id])?.affected_rows;
         ensure!(changed == 1, "there is no playlist {id}");
         log::info(&format!("playlist {id} is now \"{name}\""));
         Ok(changed as i64)

@@ -1,4 +1,4 @@
-//! The attribute macro of the crate `heliosdb`; documented there.
+//! The macros of the crate `heliosdb`; documented there.
 //!
 //! A module is read into a `model`, the model is written as WIT text, and
 //! `wit-bindgen` makes the exports of that text. Nothing here knows how values
@@ -7,6 +7,7 @@
 mod check;
 mod errors;
 mod expand;
+mod from_row;
 mod kind;
 mod model;
 mod names;
@@ -29,4 +30,13 @@ pub fn procedures(arguments: TokenStream, module: TokenStream) -> TokenStream {
         quote!(#module #error)
     });
     tokens.into()
+}
+
+/// See the documentation of `heliosdb::FromRow`.
+#[proc_macro_derive(FromRow)]
+pub fn from_row(item: TokenStream) -> TokenStream {
+    let derived = from_row::derive(item.into());
+    derived
+        .unwrap_or_else(|error| error.into_compile_error())
+        .into()
 }
