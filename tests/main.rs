@@ -17,6 +17,7 @@ mod hostile;
 mod input;
 mod javascript;
 mod limits;
+mod memory_budget;
 mod policies;
 mod sqllogictest;
 mod support;

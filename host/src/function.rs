@@ -4,10 +4,10 @@
 use crate::capability::{Capability, Grant};
 use crate::engine::ContentHash;
 use crate::guard::{Guard, Guards};
-use crate::limits::{Limits, Setting};
+use crate::limits::{self, Limits, Setting};
 use crate::linker::Ready;
 use crate::policy::{OwnLimits, Policy};
-use crate::signature::Signature;
+use crate::signature::{Signature, WitType};
 use crate::violations::Switch;
 use std::sync::{Arc, OnceLock};
 
@@ -130,6 +130,13 @@ impl Function {
             (_, true) => format!("function \"{}\"", self.name),
             (_, false) => format!("policy \"{}\"", self.policy().name),
         }
+    }
+
+    /// What a call of it may hold at most, the host on its behalf included.
+    pub(crate) fn call_bytes(&self) -> u64 {
+        let result = self.signature.result.as_ref();
+        let gives_composite = result.is_some_and(WitType::is_composite);
+        limits::call_bytes(&self.limits, self.kind, gives_composite)
     }
 
     pub(crate) fn language(&self) -> &'static str {

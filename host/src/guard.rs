@@ -204,6 +204,8 @@ guards! {
     Places,
     /// The places for calls within calls. Behind it is the engine's pool.
     NestedPlaces,
+    /// The memory that all calls may hold together.
+    MemoryBudget,
     /// One process has a vault's directory open.
     DirectoryLock,
     /// One process has a log open.

@@ -6,9 +6,9 @@ mod uploads;
 pub(crate) use uploads::*;
 
 use crate::admission::places_of_one_vault;
-use crate::engine::CALLS_MAX;
+use crate::engine::{CALLS_MAX, HOST_STACK_BYTES};
 use crate::error::{Error, SqlState};
-use crate::function::Function;
+use crate::function::{Function, Kind};
 use crate::violations::{DENIALS_MAX, VIOLATIONS_MAX};
 use std::fmt;
 use std::time::Duration;
@@ -218,6 +218,41 @@ pub(crate) const DATABASE_BYTES_MAX: i64 = 64 << 20;
 
 /// What the host copies out of a guest for one host call, or the result of a call.
 pub(crate) const HOST_CALL_BYTES_MAX: usize = 32 << 20;
+
+/// The memory that all calls of a runtime may hold together, unless it is given another:
+/// enough for all places with functions of the default policy.
+pub(crate) const MEMORY_BUDGET_BYTES: u64 = 12 << 30;
+
+/// The largest such memory.
+pub(crate) const MEMORY_BUDGET_BYTES_MAX: u64 = 1 << 46;
+
+/// What the host holds of a component's composite result while it makes text of it: its
+/// values, which are bounded as those of a host call are, the names of their members,
+/// which are not counted, and the text.
+const COMPOSITE_RESULT_BYTES: u64 = 128 << 20;
+
+/// What the host holds of an execution besides: its entries before they are appended,
+/// its messages, its store.
+const RECORD_BYTES: u64 = 4 << 20;
+
+/// What a context takes as text and as a document.
+const CONDITION_BYTES: u64 = 16 << 20;
+
+/// What one call may hold at most, the host on its behalf included: its memories and
+/// stack, what SQLite holds, and the larger of what it may have sent and be about to
+/// get, and its result.
+pub(crate) fn call_bytes(limits: &Limits, kind: Kind, gives_composite: bool) -> u64 {
+    let guest = limits.memory_bytes + limits.stack_bytes + HOST_STACK_BYTES as u64 + RECORD_BYTES;
+    if kind == Kind::Condition {
+        return guest + CONDITION_BYTES;
+    }
+    let exchanged = HOST_CALL_BYTES_MAX as u64 + RESULT_BYTES_MAX as u64;
+    let result = match gives_composite {
+        true => COMPOSITE_RESULT_BYTES,
+        false => HOST_CALL_BYTES_MAX as u64,
+    };
+    guest + DATABASE_BYTES_MAX as u64 + exchanged.max(result)
+}
 
 /// The component-model handles that one call may hold.
 pub(crate) const HANDLES_MAX: usize = 1_000;

@@ -1,12 +1,14 @@
 //! The runtime: the engine and what it has compiled, shared by every vault of a
 //! process. Several runtimes can live side by side; nothing is global but SQLite itself.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Budget};
 use crate::condition::Conditions;
 use crate::database::memory;
 use crate::engine::{CALLS_MAX, CompileLimits, Engine, Options};
 use crate::error::{Error, Result};
+use crate::function::Kind;
 use crate::javascript::JavaScript;
+use crate::limits::{self, Limits};
 use crate::linker::Linked;
 use crate::vault::{Storage, Vault};
 use std::path::PathBuf;
@@ -18,7 +20,7 @@ pub struct Runtime(Arc<RuntimeCore>);
 
 /// Options of a [`Runtime`].
 #[derive(Default)]
-pub struct Builder(Options);
+pub struct Builder(Options, Budget);
 
 pub(crate) struct RuntimeCore {
     /// For procedures, and for compiling JavaScript to bytecode.
@@ -105,6 +107,17 @@ impl Builder {
         self
     }
 
+    /// The memory that all calls may hold together, if not 12 GiB.
+    ///
+    /// A call takes of it what it may come to hold at most: its function's memory limit
+    /// and stack, and what the host may hold for it (`docs/reference.md` has the sum). A
+    /// call for which too little is left waits, as one without a place does. A quarter is
+    /// kept for functions beside another one in the same statement, which never wait.
+    pub fn memory_budget_bytes(mut self, bytes: u64) -> Builder {
+        self.1 = Budget(bytes);
+        self
+    }
+
     /// Makes the runtime.
     ///
     /// The first one of a process must be built before anything else uses SQLite: its
@@ -113,12 +126,14 @@ impl Builder {
     pub fn build(self) -> Result<Runtime> {
         memory::install()?;
         let guards = self.0.guards;
+        let least = limits::call_bytes(&Limits::DEFAULT, Kind::Procedure, false);
+        let admission = Admission::checked(CALLS_MAX, self.1, least, guards)?;
         Ok(Runtime(Arc::new(RuntimeCore {
             engine: Engine::new(self.0)?,
             pure: OnceLock::new(),
             javascript: JavaScript::new(),
             linked: Linked::default(),
-            admission: Admission::new(CALLS_MAX, guards),
+            admission,
             conditions: Conditions::default(),
         })))
     }

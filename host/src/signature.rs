@@ -61,6 +61,22 @@ pub(crate) enum WitType {
 }
 
 impl WitType {
+    /// Whether it may have any number of parts, not only one scalar, text or piece of
+    /// bytes: an error may list any number of denials.
+    pub(crate) fn is_composite(&self) -> bool {
+        match self {
+            WitType::Option(inner) => inner.is_composite(),
+            WitType::Result { ok, err } => ok.iter().chain(err).any(|side| side.is_composite()),
+            WitType::List(_)
+            | WitType::Tuple(_)
+            | WitType::Record(_)
+            | WitType::Variant(_)
+            | WitType::Flags(_)
+            | WitType::Error => true,
+            _ => false,
+        }
+    }
+
     /// The SQL type that stands for it: composite types are JSON.
     pub(crate) fn sql_type(&self) -> SqlType {
         match self {

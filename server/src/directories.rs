@@ -1,14 +1,17 @@
-//! Where things lie besides the data: compiled code and the prompt's history. The only
-//! file that reads the environment.
+//! Where things lie besides the data: compiled code and the prompt's history; and how
+//! much memory calls may hold. The only file that reads the environment.
 
 use crate::output;
-use perihelion::{Builder, Result, Runtime, Storage, Vault};
+use perihelion::{Builder, Error, Result, Runtime, SqlState, Storage, Vault};
 use std::env;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// In the process that is to become the worker, this is still its parent's program.
 const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// The memory that all calls may hold together.
+const MEMORY_BUDGET: &str = "PERIHELION_MEMORY_BUDGET_BYTES";
 
 /// Opens the database in a directory, or one in memory.
 pub(crate) fn open_vault(data: Option<&Path>) -> Result<Vault> {
@@ -23,12 +26,12 @@ pub(crate) fn open_vault(data: Option<&Path>) -> Result<Vault> {
 /// named must work; any other is a help that one can do without.
 fn runtime(data: Option<&Path>) -> Result<Runtime> {
     if let Some(directory) = named("PERIHELION_CACHE") {
-        return builder().cache_directory(directory).build();
+        return builder()?.cache_directory(directory).build();
     }
     let Some(directory) = default_cache(data) else {
-        return builder().build();
+        return builder()?.build();
     };
-    match builder().cache_directory(&directory).build() {
+    match builder()?.cache_directory(&directory).build() {
         Ok(runtime) => Ok(runtime),
         Err(error) => {
             output::warn(&format!(
@@ -36,19 +39,33 @@ fn runtime(data: Option<&Path>) -> Result<Runtime> {
                 error.message(),
                 error.cause().unwrap_or("no cause is known"),
             ));
-            builder().build()
+            builder()?.build()
         }
     }
 }
 
 /// Compiling the JavaScript engine takes seconds: a person should know why. Uploads are
 /// compiled by this very program, even if its file has been replaced in the meantime.
-fn builder() -> Builder {
-    let builder = Runtime::builder().compile_worker(THIS_PROGRAM);
-    if !std::io::stderr().is_terminal() {
-        return builder;
+fn builder() -> Result<Builder> {
+    let mut builder = Runtime::builder().compile_worker(THIS_PROGRAM);
+    if let Some(bytes) = memory_budget_bytes()? {
+        builder = builder.memory_budget_bytes(bytes);
     }
-    builder.on_compile(|what| eprintln!("compiling {what} ..."))
+    if !std::io::stderr().is_terminal() {
+        return Ok(builder);
+    }
+    Ok(builder.on_compile(|what| eprintln!("compiling {what} ...")))
+}
+
+fn memory_budget_bytes() -> Result<Option<u64>> {
+    let Some(value) = env::var_os(MEMORY_BUDGET).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let bytes = value.to_str().and_then(|text| text.parse().ok());
+    bytes.map(Some).ok_or_else(|| {
+        let message = format!("{MEMORY_BUDGET} cannot be {value:?}: it is a number of bytes");
+        Error::new(SqlState::INVALID_VALUE, message)
+    })
 }
 
 /// The file of the statements that were typed, if there is a place for it.

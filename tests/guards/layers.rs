@@ -88,6 +88,7 @@ const fn layer(guard: Guard) -> Layer {
         | Guard::VaultShare
         | Guard::Places
         | Guard::NestedPlaces
+        | Guard::MemoryBudget
         | Guard::DirectoryLock => Layer::ResourceIsolation,
         Guard::SyscallFilter | Guard::Violations => Layer::SyscallFilter,
         Guard::AuditLog | Guard::RecordedFirst | Guard::DenialEntries | Guard::LogLock => {

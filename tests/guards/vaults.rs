@@ -1,7 +1,7 @@
 //! What vaults share and what each has for itself: places, directories, the log.
 
 use super::execution::{allow_waiting, waiting_ms};
-use super::row::{Row, call, done, runtime, session, told, upload, with_tables};
+use super::row::{Row, builder, call, done, runtime, session, told, upload, with_tables};
 use crate::hostile::wat;
 use crate::support::{run, text};
 use perihelion::{Guard, Storage, Vault};
@@ -34,6 +34,17 @@ pub(super) const ROWS: &[Row] = &[
         told(outcome.map(|outcome| outcome.rows[0][0].clone()))
     })
     .ends("53400", "70"),
+    Row::run(&[Guard::MemoryBudget], |without| {
+        let runtime = builder(without).memory_budget_bytes(200 << 20).build();
+        let mut session = runtime.unwrap().vault_in_memory().unwrap().session().unwrap();
+        run(
+            &mut session,
+            "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$ function f() { return 7; } $$;
+             ALTER FUNCTION f SET (max_memory_bytes = 100000000)",
+        );
+        call(&mut session)
+    })
+    .ends("53200", "7"),
     Row::run(&[Guard::DirectoryLock, Guard::LogLock], |without| {
         let directory = tempfile::tempdir().unwrap();
         let storage = Storage::Directory(directory.path().join("vault"));

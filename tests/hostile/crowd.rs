@@ -1,12 +1,12 @@
-//! Two hundred calls at once that each want a hundred megabytes: they wait for a place,
-//! all end, and the process stays bounded. The marks that they leave are in no memory
+//! Two hundred calls at once that each want a hundred megabytes: they wait for memory, all
+//! end, and the process stays bounded. The marks that they leave are in no memory
 //! that anybody gets after them.
 
 use super::harness::{count_panics, judge_held, panics, report_success};
 use super::process;
 use super::wat;
-use crate::support::{self, value, vault};
-use perihelion::{Value, Vault};
+use crate::support::{self, value};
+use perihelion::{Runtime, Storage, Value, Vault};
 use std::time::{Duration, Instant};
 
 const CALLS: usize = 200;
@@ -32,7 +32,15 @@ pub(super) fn run() {
     let path = files.path().join("filler.wasm");
     let world = "export f: func() -> s64; export scan: func() -> s64;";
     std::fs::write(&path, wat::core(world, FILLER)).unwrap();
-    let vaults: Vec<Vault> = (0..4).map(|_| vault()).collect();
+    let runtime = Runtime::builder()
+        .cache_directory(support::root().join("target/test-cache"))
+        .compile_worker(support::binary())
+        .memory_budget_bytes(BUDGET_MIB << 20)
+        .build()
+        .unwrap();
+    let vaults: Vec<Vault> = (0..4)
+        .map(|_| runtime.vault(Storage::Memory).unwrap())
+        .collect();
     for vault in &vaults {
         let script = format!(
             "CREATE FUNCTION f LANGUAGE wasm AS '{0}';
@@ -68,8 +76,11 @@ pub(super) fn run() {
     report_success();
 }
 
-/// What the places for calls hold together, and some.
-const PEAK_MIB_MAX: u64 = 64 * 128;
+/// What all calls may hold together.
+const BUDGET_MIB: u64 = 4 * 1024;
+
+/// The same, and what the pool keeps warm.
+const PEAK_MIB_MAX: u64 = BUDGET_MIB + 256;
 
 fn run_script(vault: &Vault, script: &str) {
     support::run(&mut vault.session().unwrap(), script);

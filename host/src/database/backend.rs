@@ -496,6 +496,9 @@ pub(super) fn read_row(
 ) -> Result<Vec<wit::Value>, RowFailure> {
     // What a value costs besides its own bytes.
     const VALUE_BYTES: usize = size_of::<wit::Value>();
+    // And what a row costs besides its values.
+    const ROW_BYTES: usize = 2 * size_of::<Vec<wit::Value>>();
+    *held = held.saturating_add(ROW_BYTES);
     let mut row = Vec::with_capacity(kinds.len());
     for (index, kind) in kinds.iter().enumerate() {
         let (value, bytes) = match statement.column(index) {

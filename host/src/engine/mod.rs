@@ -50,7 +50,7 @@ const TABLES_PER_COMPONENT_MAX: u32 = 8;
 pub(crate) const FUEL_BETWEEN_CHECKS: u64 = 1_000_000;
 
 /// Host code runs on the guest's fiber too: SQLite's parser needs a good part of it.
-const HOST_STACK_BYTES: usize = 2 << 20;
+pub(crate) const HOST_STACK_BYTES: usize = 2 << 20;
 
 /// The BLAKE3 hash of a component's bytes: its name in every cache.
 pub(crate) type ContentHash = [u8; 32];

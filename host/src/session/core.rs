@@ -113,13 +113,15 @@ impl SessionCore {
     /// runs beside that has nested ones.
     pub(crate) fn enter(&self, function: &Function) -> Result<Place> {
         let admission = &self.vault.runtime.admission;
+        admission.check(function)?;
+        let bytes = function.call_bytes();
         if self.places.load(Ordering::Relaxed) > 0 {
-            let place = admission.enter_nested(&self.places);
+            let place = admission.enter_nested(bytes, &self.places);
             return place.ok_or_else(|| no_nested_place(function));
         }
         let patience = function.limits.wall_time();
-        let place = admission.enter(&self.vault.share, &self.places, patience);
-        place.ok_or_else(|| no_place(function, admission.places()))
+        let place = admission.enter(&self.vault.share, bytes, &self.places, patience);
+        place.ok_or_else(|| admission.no_place(function))
     }
 
     /// Asks a condition. It has an instance and an entry of its own for each row: what
@@ -205,20 +207,10 @@ impl SessionCore {
     }
 }
 
-fn no_place(function: &Function, places: u32) -> Error {
-    let message = format!(
-        "function \"{}\" found no free place in {} s",
-        function.name,
-        function.limits.wall_time().as_secs_f64()
-    );
-    Error::new(SqlState::TOO_MANY, message).with_detail(format!(
-        "at most {places} calls run at once; the others wait, as long as they might run"
-    ))
-}
-
 fn no_nested_place(function: &Function) -> Error {
     let message = format!(
-        "no place is free for function \"{}\" beside the others of its statement",
+        "no place or too little memory is free for {} \"{}\" beside the others of its statement",
+        function.kind.noun(),
         function.name
     );
     Error::new(SqlState::QUOTA, message)

@@ -4,7 +4,7 @@ use crate::capability::Grant;
 use crate::catalog::{Catalog, History};
 use crate::error::Result;
 use crate::function::{Function, Kind};
-use crate::limits::{FIXED, Limits, SETTINGS};
+use crate::limits::{FIXED, Limits, MEMORY_BUDGET_BYTES, MEMORY_BUDGET_BYTES_MAX, SETTINGS};
 use crate::policy::Policy;
 use rusqlite::types::Value;
 use std::ffi::CStr;
@@ -201,5 +201,14 @@ fn limits() -> Vec<Row> {
             text("the condition denies"),
         ]
     });
-    settings.chain(conditions).chain(fixed).collect()
+    let budget = vec![
+        text("memory of all calls"),
+        Value::Null,
+        text("bytes"),
+        number(MEMORY_BUDGET_BYTES),
+        number(MEMORY_BUDGET_BYTES_MAX),
+        text("a call waits as long as it may run, 53300; the hosting program may give another"),
+    ];
+    let all = settings.chain(conditions).chain(fixed);
+    all.chain([budget]).collect()
 }
