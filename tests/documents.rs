@@ -92,7 +92,7 @@ fn the_limits_of_the_reference_are_the_ones_that_hold() {
     let reference = std::fs::read_to_string(root().join("docs/reference.md")).unwrap();
     let limits = session().execute("SHOW LIMITS").unwrap().rows;
     let settings = limits.iter().filter(|row| row[1] != Value::Null);
-    assert_eq!(settings.clone().count(), 5);
+    assert_eq!(settings.clone().count(), 8);
     for row in settings {
         let [
             _,

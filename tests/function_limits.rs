@@ -123,7 +123,7 @@ fn h11_every_function_has_every_limit_whatever_its_policy_says() {
                        AND h.setting = l.setting AND h.value BETWEEN 1 AND l.max_value)";
     assert_eq!(value(&mut session, without), Value::Integer(0));
     let all = "SELECT count(*) FROM heliosdb.function_limits";
-    assert_eq!(value(&mut session, all), Value::Integer(5 * 5));
+    assert_eq!(value(&mut session, all), Value::Integer(5 * 8));
 }
 
 /// What the log says of a call that a limit ended.

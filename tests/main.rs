@@ -4,6 +4,7 @@
 mod audit;
 mod capabilities;
 mod cargo_component;
+mod carried;
 mod command_line;
 mod compiled_code;
 mod conditions;

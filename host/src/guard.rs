@@ -58,6 +58,10 @@ guards! {
     Stack,
     /// What a host call, or a result, may carry out of a guest.
     HostCallBytes,
+    /// What the host calls of one execution may carry.
+    HostBytes,
+    /// The rows that they may give.
+    Rows,
     /// The handles that a component may hold.
     Handles,
     /// The timers that a guest may wait for.
@@ -164,6 +168,8 @@ guards! {
     AuditLog,
     /// What was written is recorded before it is committed.
     RecordedFirst,
+    /// The entries of one execution.
+    AuditEntries,
     /// How many denials of one execution have an entry each.
     DenialEntries,
 

@@ -1,16 +1,17 @@
 //! The one table of limits: what bounds a call, with each one's name, value and
 //! unit. Enforcement, errors and documentation read it from here.
 
+mod exceeded;
 mod uploads;
 
+pub(crate) use exceeded::{Exceeded, quantity};
 pub(crate) use uploads::*;
 
 use crate::admission::places_of_one_vault;
 use crate::engine::{CALLS_MAX, HOST_STACK_BYTES};
-use crate::error::{Error, SqlState};
-use crate::function::{Function, Kind};
+use crate::error::SqlState;
+use crate::function::Kind;
 use crate::violations::{DENIALS_MAX, VIOLATIONS_MAX};
-use std::fmt;
 use std::time::Duration;
 
 /// A bound that ends the call when it is reached, and that no guest can catch.
@@ -35,6 +36,12 @@ pub(crate) enum Limit {
     HostCall,
     /// The handles of the component model, in handles.
     Handles,
+    /// What all host calls of an execution carry, in both directions, in bytes.
+    HostBytes,
+    /// The rows of all queries of an execution.
+    Rows,
+    /// The entries of an execution in the audit log, but for those of its end.
+    AuditEntries,
 }
 
 /// What one execution may use.
@@ -45,6 +52,9 @@ pub(crate) struct Limits {
     pub(crate) wall_time_ms: u64,
     pub(crate) instructions: u64,
     pub(crate) stack_bytes: u64,
+    pub(crate) host_bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) audit_entries: u64,
 }
 
 /// A limit that policies and functions choose.
@@ -57,7 +67,7 @@ pub(crate) struct Setting {
 }
 
 /// Every setting. An execution of less memory than a page, or without time, is none.
-pub(crate) const SETTINGS: [Setting; 5] = [
+pub(crate) const SETTINGS: [Setting; 8] = [
     Setting {
         limit: Limit::Memory,
         key: "max_memory_bytes",
@@ -83,6 +93,21 @@ pub(crate) const SETTINGS: [Setting; 5] = [
         key: "max_stack_bytes",
         least: STACK_CLASSES_BYTES[0],
     },
+    Setting {
+        limit: Limit::HostBytes,
+        key: "max_host_bytes",
+        least: 1,
+    },
+    Setting {
+        limit: Limit::Rows,
+        key: "max_rows",
+        least: 1,
+    },
+    Setting {
+        limit: Limit::AuditEntries,
+        key: "max_audit_entries",
+        least: 1,
+    },
 ];
 
 /// The stacks that there are: each needs an engine of its own.
@@ -96,6 +121,9 @@ impl Limits {
         wall_time_ms: 10_000,
         instructions: 10_000_000_000,
         stack_bytes: STACK_CLASSES_BYTES[0],
+        host_bytes: 512 << 20,
+        rows: 1_000_000,
+        audit_entries: 100_000,
     };
 
     /// The maxima of every policy, and the limits of PERMISSIVE.
@@ -105,6 +133,9 @@ impl Limits {
         wall_time_ms: 120_000,
         instructions: 100_000_000_000,
         stack_bytes: STACK_CLASSES_BYTES[2],
+        host_bytes: 8 << 30,
+        rows: 100_000_000,
+        audit_entries: 1_000_000,
     };
 
     /// Of every condition: it answers from its argument alone, thousands of times a
@@ -117,6 +148,10 @@ impl Limits {
         wall_time_ms: 1_000,
         instructions: 100_000_000,
         stack_bytes: STACK_CLASSES_BYTES[0],
+        // It calls nothing of the host's, and has one entry.
+        host_bytes: 1,
+        rows: 1,
+        audit_entries: 1,
     };
 
     /// What compiling one JavaScript source may use.
@@ -150,6 +185,9 @@ impl Limits {
             Limit::WallTime => &mut self.wall_time_ms,
             Limit::Instructions => &mut self.instructions,
             Limit::Stack => &mut self.stack_bytes,
+            Limit::HostBytes => &mut self.host_bytes,
+            Limit::Rows => &mut self.rows,
+            Limit::AuditEntries => &mut self.audit_entries,
             _ => &mut self.memory_bytes,
         }
     }
@@ -180,11 +218,21 @@ impl Setting {
         (value < most).then(|| value.saturating_mul(2).min(most))
     }
 
+    /// Whether a condition can come to it: one has no use for the host, nor for the log.
+    pub(crate) fn bounds_conditions(&self) -> bool {
+        !matches!(
+            self.limit,
+            Limit::HostBytes | Limit::Rows | Limit::AuditEntries
+        )
+    }
+
     /// The unit of its key.
     pub(crate) fn unit(&self) -> &'static str {
         match self.limit {
             Limit::CpuTime | Limit::WallTime => "ms",
             Limit::Instructions => "instructions",
+            Limit::Rows => "rows",
+            Limit::AuditEntries => "entries",
             _ => "bytes",
         }
     }
@@ -409,156 +457,23 @@ impl Limit {
             Limit::DatabaseMemory => "database memory",
             Limit::HostCall => "host call",
             Limit::Handles => "component handle",
+            Limit::HostBytes => "host bytes",
+            Limit::Rows => "row",
+            Limit::AuditEntries => "audit entry",
         }
     }
 
     pub(crate) fn sqlstate(self) -> SqlState {
         match self {
-            Limit::Memory | Limit::ResultBytes | Limit::HostCall | Limit::DatabaseMemory => {
-                SqlState::OUT_OF_MEMORY
-            }
-            Limit::Handles => SqlState::QUOTA,
+            Limit::Memory
+            | Limit::ResultBytes
+            | Limit::HostCall
+            | Limit::DatabaseMemory
+            | Limit::HostBytes
+            | Limit::Rows => SqlState::OUT_OF_MEMORY,
+            Limit::Handles | Limit::AuditEntries => SqlState::QUOTA,
             Limit::CpuTime | Limit::WallTime | Limit::Instructions => SqlState::CANCELED,
             Limit::Stack => SqlState::TOO_DEEP,
         }
-    }
-}
-
-/// A limit that was reached: it ends the call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Exceeded {
-    pub(crate) limit: Limit,
-    /// The limit's value, in its unit (bytes, nanoseconds, instructions).
-    pub(crate) allowed: u64,
-    /// What was used or asked for, if that is known.
-    pub(crate) observed: Option<u64>,
-}
-
-impl Exceeded {
-    /// The error of the call that it ended: the limit, whose value it is, and how to
-    /// raise it where that can be done.
-    pub(crate) fn into_error(self, function: &Function) -> Error {
-        let name = &function.name;
-        let Some(setting) = Setting::for_limit(self.limit) else {
-            let message = format!("function \"{name}\" was ended: {self}");
-            return Error::new(self.limit.sqlstate(), message)
-                .with_detail("the limit is the same for every function");
-        };
-        let (key, origin) = (setting.key, function.origin(setting));
-        let reached = self.describe(Some(&format!("{origin}, {key}")));
-        let message = format!("function \"{name}\" was ended: {reached}");
-        let error = Error::new(self.limit.sqlstate(), message);
-        match setting.next_above(function.limits.value(setting)) {
-            Some(more) => error.with_hint(format!("ALTER FUNCTION {name} SET ({key} = {more});")),
-            None => error.with_detail("no policy can have more"),
-        }
-    }
-}
-
-impl Exceeded {
-    /// `cpu time limit of 5 s reached (5.001 s used; policy "DEFAULT", max_cpu_time_ms)`
-    fn describe(&self, origin: Option<&str>) -> String {
-        let Exceeded {
-            limit,
-            allowed,
-            observed,
-        } = *self;
-        let verb = match limit {
-            Limit::CpuTime | Limit::WallTime => "used",
-            _ => "needed",
-        };
-        let observed = observed.map(|observed| format!("{} {verb}", quantity(limit, observed)));
-        let more: Vec<&str> = observed.as_deref().into_iter().chain(origin).collect();
-        let more = match more.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", more.join("; ")),
-        };
-        let (name, allowed) = (limit.name(), quantity(limit, allowed));
-        format!("{name} limit of {allowed} reached{more}")
-    }
-}
-
-/// `cpu time limit of 5 s reached (5.001 s used)`
-impl fmt::Display for Exceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe(None))
-    }
-}
-
-impl std::error::Error for Exceeded {}
-
-/// A quantity in its limit's unit, for people.
-pub(crate) fn quantity(limit: Limit, amount: u64) -> String {
-    match limit {
-        Limit::Memory
-        | Limit::Stack
-        | Limit::ResultBytes
-        | Limit::HostCall
-        | Limit::DatabaseMemory => bytes(amount),
-        Limit::Handles => format!("{} handles", grouped(amount)),
-        Limit::CpuTime | Limit::WallTime => {
-            let seconds = Duration::from_nanos(amount).as_secs_f64();
-            let text = format!("{seconds:.3}");
-            format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
-        }
-        Limit::Instructions => format!("{} instructions", grouped(amount)),
-    }
-}
-
-/// `16 MiB`, or the exact number where it is no whole number of KiB or MiB.
-fn bytes(amount: u64) -> String {
-    const MIB: u64 = 1 << 20;
-    const KIB: u64 = 1 << 10;
-    match amount {
-        0 => "0 bytes".to_string(),
-        n if n % MIB == 0 => format!("{} MiB", n / MIB),
-        n if n % KIB == 0 => format!("{} KiB", n / KIB),
-        n => format!("{} bytes", grouped(n)),
-    }
-}
-
-/// `10,000,000,000`.
-fn grouped(amount: u64) -> String {
-    let digits = amount.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_names_itself_and_its_value() {
-        let text = |limit, allowed| {
-            Exceeded {
-                limit,
-                allowed,
-                observed: None,
-            }
-            .to_string()
-        };
-        assert_eq!(
-            text(Limit::CpuTime, 5_000_000_000),
-            "cpu time limit of 5 s reached"
-        );
-        assert_eq!(
-            text(Limit::WallTime, 1_500_000_000),
-            "wall time limit of 1.5 s reached"
-        );
-        assert_eq!(
-            text(Limit::Memory, 16 << 20),
-            "memory limit of 16 MiB reached"
-        );
-        assert_eq!(
-            text(Limit::Instructions, 10_000_000_000),
-            "instruction limit of 10,000,000,000 instructions reached"
-        );
     }
 }

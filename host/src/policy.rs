@@ -211,10 +211,12 @@ impl Policy {
         let syscalls = syscalls.iter().map(|name| Syscall::parse(name).ok());
         policy.allowed_syscalls = syscalls.collect::<Option<_>>()?;
         for setting in &SETTINGS {
-            let value = body.get(setting.key)?.as_u64();
-            policy
-                .limits
-                .set(setting, value.filter(|v| setting.accepts(*v))?);
+            let Some(value) = body.get(setting.key) else {
+                // It was stored before there was such a limit: the default holds.
+                continue;
+            };
+            let value = value.as_u64().filter(|value| setting.accepts(*value))?;
+            policy.limits.set(setting, value);
         }
         policy.audit_logging = body.get(AUDIT_LOGGING)?.as_bool()?;
         policy.audit_sync = body.get(AUDIT_DURABILITY)?.as_str()? == "sync";

@@ -42,6 +42,36 @@ pub(super) const ROWS: &[Row] = &[
          $$",
     )
     .ends("53200", "20000000"),
+    Row::call(
+        &[Guard::HostBytes],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() { for (let n = 0; n < 20; n++) console.log('x'.repeat(1000)); return 7; }
+         $$;
+         ALTER FUNCTION f SET (max_host_bytes = 10000)",
+    )
+    .ends("53200", "7"),
+    Row::call(
+        &[Guard::Rows],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() { return heliosdb.query('SELECT id FROM users').rows.length; }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users');
+         ALTER FUNCTION f SET (max_rows = 1)",
+    )
+    .ends("53200", "2"),
+    Row::call(
+        &[Guard::AuditEntries],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() {
+             for (let n = 0; n < 20; n++) heliosdb.execute('UPDATE users SET name = ?', ['x']);
+             return 7;
+           }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_WRITE('users');
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users');
+         ALTER FUNCTION f SET (max_audit_entries = 10)",
+    )
+    .ends("53400", "7"),
     // Eighty thousand frames: more than 2 MiB, and less than 8.
     Row::run(&[Guard::Stack], |without| {
         of_core(

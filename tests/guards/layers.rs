@@ -64,6 +64,9 @@ const fn layer(guard: Guard) -> Layer {
         | Guard::Memory
         | Guard::Stack
         | Guard::HostCallBytes
+        | Guard::HostBytes
+        | Guard::Rows
+        | Guard::AuditEntries
         | Guard::Handles
         | Guard::Timers
         | Guard::WaitClock

@@ -98,6 +98,18 @@ pub(super) const STACK: Limit = Limit {
     resource: "stack",
 };
 
+pub(super) const HOST_BYTES: Limit = Limit {
+    sqlstate: "53200",
+    message: "host bytes limit of 64 MiB reached (",
+    resource: "host bytes",
+};
+
+pub(super) const AUDIT_ENTRIES: Limit = Limit {
+    sqlstate: "53400",
+    message: "audit entry limit of 1,000 entries reached (1,001 entries needed; ",
+    resource: "audit entry",
+};
+
 pub(super) const RESULT: Limit = Limit {
     sqlstate: "53200",
     message: "query result limit of 16 MiB reached",

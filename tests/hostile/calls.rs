@@ -1,6 +1,8 @@
 //! Floods of host calls, and host calls with more than anybody should send.
 
-use super::attack::{Attack, CPU_TIME, Guest, Limit, MEMORY, RESULT, core, js, rust};
+use super::attack::{
+    AUDIT_ENTRIES, Attack, CPU_TIME, Guest, HOST_BYTES, Limit, MEMORY, RESULT, core, js, rust,
+};
 use super::world::SOME;
 
 const LOG: &str = "import heliosdb:host/log@0.1.0; export f: func();";
@@ -13,9 +15,10 @@ pub(super) const ATTACKS: &[Attack] = &[
     js("h63_lines of log without an end", "function f() { for (;;) console.log('a line'); }").ends_by(CPU_TIME),
     js(
         "h63_lines of log of four megabytes",
-        "function f() { const s = 'x'.repeat(1 << 22); for (;;) console.log(s); }",
+        "function f() { const s = 'x'.repeat(1 << 22); for (;;) try { console.log(s); } catch {} }",
     )
-    .ends_by(CPU_TIME),
+    .limits("max_host_bytes = 67108864")
+    .ends_by(HOST_BYTES),
     js(
         "a message that moves the cursor",
         "function f() { console.log('\\x1b[2J\\x07\\0' + 'CAN' + '\\r'); return 1; }",
@@ -29,7 +32,8 @@ pub(super) const ATTACKS: &[Attack] = &[
              (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)
              (func (export "f") (loop (call $write (i32.const 1) (i32.const 0) (i32.const 13000000)) (br 0))))"#,
     )
-    .ends_by(CPU_TIME),
+    .limits("max_host_bytes = 67108864")
+    .ends_by(HOST_BYTES),
     js("a SQL text of eight megabytes", "function f() { heliosdb.query('SELECT 1 --' + 'x'.repeat(1 << 22)); }")
         .before(READ)
         .fails("38000", "sql_bytes"),
@@ -114,6 +118,22 @@ pub(super) const ATTACKS: &[Attack] = &[
         message: "instruction limit of 20,000,000 instructions reached",
         resource: "instruction",
     }),
+    js(
+        "h63_writes that fill the log",
+        "function f() { for (;;) try { heliosdb.execute('UPDATE users SET name = ? WHERE id = 1', ['x']); } catch {} }",
+    )
+    .before("ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users'), DATABASE_WRITE('users')")
+    .limits("max_audit_entries = 1000")
+    .entries(&[("Allowed", 2), ("DatabaseOperation", 998)])
+    .ends_by(AUDIT_ENTRIES),
+    js(
+        "h63_queries that fill the log",
+        "function f() { for (let i = 0; ; i++) try { heliosdb.query(`SELECT ${i}`); } catch {} }",
+    )
+    .before(READ)
+    .limits("max_audit_entries = 1000")
+    .entries(&[("DatabaseOperation", 1000)])
+    .ends_by(AUDIT_ENTRIES),
     js(
         "a result of seven megabytes",
         "function f() { return 'x'.repeat(7 << 20).length; }",

@@ -1,6 +1,8 @@
 //! Attacks on the time of a call: whatever a guest may loop in, the clocks are looked at.
 
-use super::attack::{Attack, CPU_TIME, Guest, INSTRUCTIONS, Limit, MEMORY, core, js, rust};
+use super::attack::{
+    Attack, CPU_TIME, Guest, HOST_BYTES, INSTRUCTIONS, Limit, MEMORY, core, js, rust,
+};
 
 pub(super) const ATTACKS: &[Attack] = &[
     // The seed's own, with the limits that every function has.
@@ -261,5 +263,6 @@ pub(super) const ATTACKS: &[Attack] = &[
              (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)
              (func (export "f") (loop (call $panicked (i32.const 0) (i32.const 13000000)) (br 0))))"#,
     )
-    .ends_by(CPU_TIME),
+    .limits("max_host_bytes = 67108864")
+    .ends_by(HOST_BYTES),
 ];

@@ -70,6 +70,11 @@ impl Batch {
         self.entries
     }
 
+    /// How many bytes they have.
+    pub(crate) fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Forgets the entries and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();

@@ -54,7 +54,7 @@ impl Host for Execution {
     fn execute(&mut self, sql: String) -> wasmtime::Result<Result<(), wit::Error>> {
         sort(self.charged(|execution| {
             execution.enter_host()?;
-            execution.host_bytes += sql.len() as u64;
+            execution.carry(sql.len())?;
             execution.change_schema(&sql)
         }))
     }

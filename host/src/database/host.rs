@@ -96,7 +96,7 @@ impl ReadHost for Execution {
     ) -> wasmtime::Result<Result<Resource<Cursor>, wit::Error>> {
         sort(self.charged(|execution| {
             execution.enter_host()?;
-            execution.host_bytes += sql.len() as u64;
+            execution.carry(sql.len())?;
             execution.open_cursor(Arc::from(sql), None, &params)
         }))
     }
@@ -284,7 +284,7 @@ impl Execution {
         run: impl FnMut(&mut Execution, &mut Checked) -> Result<R, Ran>,
     ) -> Result<R, Outcome> {
         self.enter_host()?;
-        self.host_bytes += sql.len() as u64;
+        self.carry(sql.len())?;
         let (result, checked) = self.attempt(interface, sql, None, run);
         if let Some(checked) = checked {
             let key = self.authority_key();

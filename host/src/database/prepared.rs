@@ -160,7 +160,7 @@ impl Execution {
         sql: String,
     ) -> Result<u32, Outcome> {
         self.enter_host()?;
-        self.host_bytes += sql.len() as u64;
+        self.carry(sql.len())?;
         self.open.check_statements()?;
         let checked = self.check_statement(interface, &sql)?;
         Ok(self.open.add_statement(OpenStatement {

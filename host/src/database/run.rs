@@ -9,6 +9,7 @@ use crate::capability::Capability;
 use crate::error::SqlState;
 use crate::execution::Execution;
 use crate::execution::meter::Meter;
+use crate::limits::Exceeded;
 use std::sync::Arc;
 
 /// How much is read at once: whichever is reached first ends it, after a whole row.
@@ -21,8 +22,6 @@ pub(super) struct Portion {
 /// What was read.
 pub(super) struct Fetched {
     pub(super) rows: Vec<Vec<wit::Value>>,
-    /// What the host holds for them.
-    pub(super) bytes: usize,
     /// Whether the statement stands on another row.
     pub(super) has_more: bool,
 }
@@ -54,13 +53,15 @@ impl Portion {
 
 impl Database {
     /// Runs a statement under the guest's limits: from its beginning with these values,
-    /// or without any from the row on which it stands. Whoever lets it end resets it.
+    /// or without any from the row on which it stands. `take` is told each row's bytes.
+    /// Whoever lets it end resets it.
     pub(super) fn run_guest<E: From<GuestFailure> + From<RowFailure>>(
         &self,
         checked: &mut Checked,
         begin: Option<&[wit::Value]>,
         meter: &Arc<Meter>,
         portion: Portion,
+        mut take: impl FnMut(usize) -> Result<(), Exceeded>,
     ) -> Result<Fetched, E> {
         let sqlite = |failure| E::from(GuestFailure::Sqlite(failure));
         let Checked {
@@ -79,14 +80,12 @@ impl Database {
             };
             let (mut rows, mut bytes) = (Vec::new(), 0);
             while has_more && rows.len() < portion.rows_max && bytes < portion.bytes_max {
+                let before = bytes;
                 rows.push(read_row(statement, kinds, &mut bytes, self.guards)?);
+                take(bytes - before).map_err(RowFailure::TooLarge)?;
                 has_more = statement.step().map_err(sqlite)?;
             }
-            Ok(Fetched {
-                rows,
-                bytes,
-                has_more,
-            })
+            Ok(Fetched { rows, has_more })
         };
         self.limited(*value_bytes_max, || {
             self.within(meter, || self.gate.step(&mut work))
@@ -100,10 +99,11 @@ impl Database {
         checked: &mut Checked,
         params: &[wit::Value],
         meter: &Arc<Meter>,
+        take: impl FnMut(usize) -> Result<(), Exceeded>,
     ) -> Result<Written, E> {
         let before = self.handle.last_insert_rowid();
         self.handle.set_last_insert_rowid(NO_ROWID);
-        let fetched = self.run_guest::<E>(checked, Some(params), meter, Portion::ALL);
+        let fetched = self.run_guest::<E>(checked, Some(params), meter, Portion::ALL, take);
         let affected_rows = self.handle.changes();
         let last_insert_id = self.handle.last_insert_rowid();
         self.handle.set_last_insert_rowid(before);
@@ -175,7 +175,8 @@ impl Execution {
     ) -> Result<Fetched, Ran> {
         self.begin(checked, params)?;
         let (database, meter) = (&self.session.database, &self.meter);
-        let fetched = database.run_guest::<Ran>(checked, Some(params), meter, portion)?;
+        let take = self.carried.taker(&self.function.limits);
+        let fetched = database.run_guest::<Ran>(checked, Some(params), meter, portion, take)?;
         self.record_read(checked, 1, &fetched)?;
         Ok(fetched)
     }
@@ -187,16 +188,17 @@ impl Execution {
         portion: Portion,
     ) -> Result<Fetched, Ran> {
         let (database, meter) = (&self.session.database, &self.meter);
-        let fetched = database.run_guest::<Ran>(checked, None, meter, portion)?;
+        let take = self.carried.taker(&self.function.limits);
+        let fetched = database.run_guest::<Ran>(checked, None, meter, portion, take)?;
         self.record_read(checked, 0, &fetched)?;
         Ok(fetched)
     }
 
     fn record_read(&mut self, checked: &Checked, runs: u64, fetched: &Fetched) -> Result<(), Ran> {
-        self.host_bytes += fetched.bytes as u64;
         let rows = fetched.rows.len() as u64;
         let recorded = self.recorder.read(&checked.summary, runs, rows);
-        recorded.map_err(|error| Ran::End(self.fault(error)))
+        recorded.map_err(|error| Ran::End(self.fault(error)))?;
+        self.check_recorded().map_err(Ran::End)
     }
 
     pub(super) fn write(
@@ -206,8 +208,8 @@ impl Execution {
     ) -> Result<wit::Effect, Ran> {
         self.begin(checked, params)?;
         let database = &self.session.database;
-        let written = database.write_guest::<Ran>(checked, params, &self.meter)?;
-        self.host_bytes += written.fetched.bytes as u64;
+        let take = self.carried.taker(&self.function.limits);
+        let written = database.write_guest::<Ran>(checked, params, &self.meter, take)?;
         let affected_rows = written.affected_rows;
         self.record_write(checked, 1, affected_rows)?;
         Ok(wit::Effect {
@@ -237,9 +239,9 @@ impl Execution {
         let written = session.database.as_one(|| {
             let mut affected_rows = 0;
             for params in lists {
-                let written = session
-                    .database
-                    .write_guest::<Ran>(checked, params, &self.meter)?;
+                let take = self.carried.taker(&self.function.limits);
+                let database = &session.database;
+                let written = database.write_guest::<Ran>(checked, params, &self.meter, take)?;
                 affected_rows += written.affected_rows;
             }
             Ok(affected_rows)
@@ -264,7 +266,8 @@ impl Execution {
 
     fn record_write(&mut self, checked: &Checked, runs: u64, rows: u64) -> Result<(), Ran> {
         let recorded = self.recorder.wrote(&checked.summary, runs, rows);
-        recorded.map_err(|error| Ran::End(self.fault(error)))
+        recorded.map_err(|error| Ran::End(self.fault(error)))?;
+        self.check_recorded().map_err(Ran::End)
     }
 }
 

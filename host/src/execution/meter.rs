@@ -52,6 +52,10 @@ pub(crate) struct Cost {
     pub(crate) host_calls: u64,
     /// What they carried of texts and rows, in bytes.
     pub(crate) host_bytes: u64,
+    /// The rows among that.
+    pub(crate) rows: u64,
+    /// Its entries in the audit log until now.
+    pub(crate) audit_entries: u64,
 }
 
 impl Meter {

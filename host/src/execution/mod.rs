@@ -3,6 +3,7 @@
 //! An execution is a top-level call, or a function's use within one SQL statement,
 //! however many rows that has.
 
+mod carried;
 pub(crate) mod meter;
 pub(crate) mod record;
 
@@ -16,6 +17,7 @@ use crate::log::MessageBudget;
 use crate::session::core::SessionCore;
 use crate::violations::{Counted, DENIALS_MAX, DENIALS_WINDOW, VIOLATIONS_MAX};
 use crate::wasi::Timers;
+pub(crate) use carried::Carried;
 use meter::{Cost, MemoryMeter, Meter, Stop};
 use record::{Attempt, Recorder};
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub(crate) struct Execution {
     pub(crate) recorder: Recorder,
     pub(crate) messages: MessageBudget,
     host_calls: u64,
-    pub(crate) host_bytes: u64,
+    pub(crate) carried: Carried,
     /// What was refused, in the host's own words: a guest may only claim it.
     pub(crate) refusals: Vec<Refusal>,
     /// The last message of a panic.
@@ -94,7 +96,7 @@ impl Execution {
             recorder,
             messages: MessageBudget::default(),
             host_calls: 0,
-            host_bytes: 0,
+            carried: Carried::new(guards),
             refusals: Vec::new(),
             panic_message: None,
             timers: Timers::default(),
@@ -107,6 +109,7 @@ impl Execution {
     pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         self.meter.check().map_err(|stop| self.stop(stop))?;
+        self.check_recorded()?;
         let catalog = &self.session.vault.catalog;
         let version = catalog.version();
         if version != self.catalog_version && self.meter.guards.holds(Guard::AuthorityNow) {
@@ -120,6 +123,27 @@ impl Execution {
             }
         }
         Ok(())
+    }
+
+    /// Counts bytes that a host call carries.
+    pub(crate) fn carry(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        let counted = self.carried.add_bytes(bytes, &self.function.limits);
+        counted.map_err(|exceeded| self.exceed_noted(exceeded))
+    }
+
+    /// Looks at what was recorded, and appends much of it. What is beyond the limit ends
+    /// the execution: it was recorded too, so that nothing is missing from the log.
+    pub(crate) fn check_recorded(&mut self) -> wasmtime::Result<()> {
+        if let Some(exceeded) = self.recorder.exceeded() {
+            return Err(self.exceed_noted(exceeded));
+        }
+        let appended = self.recorder.append_if_large();
+        appended.map_err(|error| self.fault(error))
+    }
+
+    fn exceed_noted(&self, exceeded: Exceeded) -> wasmtime::Error {
+        self.meter.note(exceeded);
+        self.exceed(exceeded)
     }
 
     /// Names the authority: it changes whenever the function does.
@@ -250,7 +274,9 @@ impl Execution {
             wall_time,
             memory_bytes_peak: self.memory.peak_bytes(),
             host_calls: self.host_calls,
-            host_bytes: self.host_bytes,
+            host_bytes: self.carried.bytes,
+            rows: self.carried.rows,
+            audit_entries: self.recorder.entries(),
         }
     }
 }

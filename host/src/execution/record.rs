@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::execution::meter::Cost;
 use crate::function::Function;
 use crate::guard::Guard;
-use crate::limits::Exceeded;
+use crate::limits::{Exceeded, Limit};
 use crate::violations::{Counted, VIOLATIONS_MAX};
 use serde_json::json;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(crate) struct Recorder {
     function: Arc<Function>,
     caller: Arc<str>,
     batch: Batch,
+    /// How many have been pushed.
+    entries: u64,
     checks: Vec<Check>,
     reads: Vec<Read>,
     denials: u64,
@@ -79,6 +81,9 @@ const READS_MAX: usize = 256;
 /// Entries of a long execution are appended in portions of this many.
 const BATCH_ENTRIES_MAX: usize = 256;
 
+/// Or of this many bytes: one entry may have 64 KiB.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
 impl Recorder {
     /// Records the start.
     pub(crate) fn start(log: Arc<Log>, function: Arc<Function>, caller: Arc<str>) -> Recorder {
@@ -89,6 +94,7 @@ impl Recorder {
             function,
             caller,
             batch: Batch::new(),
+            entries: 0,
             checks: Vec::new(),
             reads: Vec::new(),
             denials: 0,
@@ -262,6 +268,33 @@ impl Recorder {
         self.append()
     }
 
+    /// Its entries until now, with those that are still counted together.
+    pub(crate) fn entries(&self) -> u64 {
+        match self.function.policy().audit_logging {
+            true => self.entries + self.reads.len() as u64,
+            false => self.entries,
+        }
+    }
+
+    /// The limit on entries, if it was exceeded.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        let (allowed, observed) = (self.function.limits.audit_entries, self.entries());
+        let is_beyond = observed > allowed && self.log.guards.holds(Guard::AuditEntries);
+        is_beyond.then_some(Exceeded {
+            limit: Limit::AuditEntries,
+            allowed,
+            observed: Some(observed),
+        })
+    }
+
+    /// Appends what there is, if it is much.
+    pub(crate) fn append_if_large(&mut self) -> Result<()> {
+        if self.batch.len() >= BATCH_ENTRIES_MAX || self.batch.bytes_len() >= BATCH_BYTES_MAX {
+            self.log.append(&mut self.batch, Durability::Written)?;
+        }
+        Ok(())
+    }
+
     /// Records the end. The result may be released if this succeeds.
     pub(crate) fn finish(
         &mut self,
@@ -294,13 +327,6 @@ impl Recorder {
         let detail = self.ending(cost, error);
         self.push(event, None, None, None, Some(&detail));
         self.append()
-    }
-
-    fn append_if_large(&mut self) -> Result<()> {
-        if self.batch.len() >= BATCH_ENTRIES_MAX {
-            self.log.append(&mut self.batch, Durability::Written)?;
-        }
-        Ok(())
     }
 
     fn append(&mut self) -> Result<()> {
@@ -415,6 +441,7 @@ impl Recorder {
         if !is_security && !self.function.policy().audit_logging {
             return;
         }
+        self.entries += 1;
         self.batch.push(&Record {
             event,
             execution_id: self.execution_id,

@@ -9,7 +9,7 @@ use crate::session::{Notice, Severity};
 impl Host for Execution {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.enter_host()?;
-        self.host_bytes += message.len() as u64;
+        self.carry(message.len())?;
         if !self.messages.take() && self.meter.guards.holds(Guard::LogMessages) {
             return Ok(());
         }
@@ -29,7 +29,7 @@ impl Host for Execution {
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
         // Else a guest could have texts copied for ever, and no clock be looked at.
         self.enter_host()?;
-        self.host_bytes += message.len() as u64;
+        self.carry(message.len())?;
         self.panic_message = Some(cut(&message, self.meter.guards));
         Ok(())
     }

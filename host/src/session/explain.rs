@@ -79,6 +79,9 @@ fn rows(report: &Report) -> Vec<Vec<Value>> {
         (Limit::CpuTime, nanoseconds(cost.cpu_time)),
         (Limit::WallTime, nanoseconds(cost.wall_time)),
         (Limit::Memory, cost.memory_bytes_peak),
+        (Limit::HostBytes, cost.host_bytes),
+        (Limit::Rows, cost.rows),
+        (Limit::AuditEntries, cost.audit_entries),
     ];
     let settings = bounded.into_iter().filter_map(|(limit, used)| {
         let setting = Setting::for_limit(limit)?;
@@ -87,7 +90,6 @@ fn rows(report: &Report) -> Vec<Vec<Value>> {
     let counted = [
         ("invocations", report.invocations.to_string()),
         ("host calls", cost.host_calls.to_string()),
-        ("host bytes", quantity(Limit::Memory, cost.host_bytes)),
     ];
     let counted = counted
         .into_iter()

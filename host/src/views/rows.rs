@@ -52,7 +52,8 @@ pub(super) static VIEWS: [View; 7] = [
         declaration: c"CREATE TABLE policies (
             name TEXT, version INTEGER, built_in INTEGER, capabilities TEXT,
             max_memory_bytes INTEGER, max_cpu_time_ms INTEGER, max_wall_time_ms INTEGER,
-            max_instructions INTEGER, max_stack_bytes INTEGER, audit_logging INTEGER,
+            max_instructions INTEGER, max_stack_bytes INTEGER, max_host_bytes INTEGER,
+            max_rows INTEGER, max_audit_entries INTEGER, audit_logging INTEGER,
             audit_durability TEXT, allowed_syscalls TEXT, reviewed_by TEXT)",
         rows: |catalog| each(catalog.policies(), |p| vec![policy(p)]),
     },
@@ -190,7 +191,10 @@ fn limits() -> Vec<Row> {
             text(fixed.effect),
         ]
     });
-    let conditions = SETTINGS.iter().map(|setting| {
+    let bound_conditions = SETTINGS
+        .iter()
+        .filter(|setting| setting.bounds_conditions());
+    let conditions = bound_conditions.map(|setting| {
         let value = number(Limits::CONDITION.value(setting));
         vec![
             text(format!("condition {}", setting.limit.name())),
