@@ -1,11 +1,10 @@
 //! What a function may touch, and what it may know.
 
-use super::row::{Row, call, done, runtime, session, upload, with_tables};
+use super::row::{Row, call, done, runtime, session, upload, with_messages_as, with_tables};
 use crate::hostile::wat;
 use crate::support::{guest, run, text};
 use crate::syscalls::{CLOCK, calling};
-use perihelion::{Guard, Storage, Value};
-use std::time::Duration;
+use perihelion::{Guard, Storage};
 
 pub(super) const ROWS: &[Row] = &[
     Row::run(&[Guard::TableGrants], |without| {
@@ -271,24 +270,15 @@ fn revoke_while_it_runs(without: &[Guard]) -> String {
     let mut session = with_tables(vault.session().unwrap());
     run(
         &mut session,
-        "CREATE FUNCTION f(turns BIGINT) RETURNS TEXT LANGUAGE javascript AS $$
-           function f(turns) {
-             for (let n = 0; n < turns; n++);
+        "CREATE FUNCTION f() RETURNS TEXT LANGUAGE javascript AS $$
+           function f() {
+             heliosdb.query('SELECT name FROM users');
+             console.log('now');
              return heliosdb.query('SELECT value FROM secrets').rows[0].value;
            }
          $$;
-         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users'), DATABASE_READ('secrets');
-         SELECT f(1)",
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users'), DATABASE_READ('secrets')",
     );
-    let mut other = vault.session().unwrap();
-    std::thread::scope(|scope| {
-        let called =
-            scope.spawn(move || super::row::told(session.call("f", &[Value::Integer(4_000_000)])));
-        std::thread::sleep(Duration::from_millis(60));
-        run(
-            &mut other,
-            "ALTER FUNCTION f REVOKE CAPABILITY DATABASE_READ('secrets')",
-        );
-        called.join().unwrap()
-    })
+    let revoke = "ALTER FUNCTION f REVOKE CAPABILITY DATABASE_READ('secrets')";
+    with_messages_as(vault.session().unwrap(), revoke, || call(&mut session))
 }

@@ -3,6 +3,9 @@
 use crate::support::{root, run};
 use perihelion::{Builder, Error, Guard, Runtime, Session, Storage, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 /// What is expected of the guards of one attack.
 #[derive(Clone, Copy)]
@@ -15,6 +18,8 @@ pub(super) struct Row {
     pub(super) held: &'static str,
     /// How it ends without them.
     pub(super) removed: &'static str,
+    /// How it may end, too, where one of several guards is gone and another one holds.
+    pub(super) alone: &'static str,
     /// What stops it even so, and cannot be removed. Then `removed` has its words.
     pub(super) behind: Option<&'static str>,
 }
@@ -44,6 +49,7 @@ impl Row {
             attack,
             held: "",
             removed: "",
+            alone: "",
             behind: None,
         }
     }
@@ -51,6 +57,11 @@ impl Row {
     pub(super) const fn ends(mut self, held: &'static str, removed: &'static str) -> Row {
         self.held = held;
         self.removed = removed;
+        self
+    }
+
+    pub(super) const fn or(mut self, alone: &'static str) -> Row {
+        self.alone = alone;
         self
     }
 
@@ -91,12 +102,13 @@ pub(super) fn check(rows: &[Row]) {
         expect(&[], &|outcome| outcome == row.held, row.held);
         if row.guards.len() > 1 {
             for guard in row.guards {
-                let stopped = |outcome: &str| outcome != row.removed;
-                expect(&[*guard], &stopped, "stopped by the other");
+                let stopped = |outcome: &str| [row.held, row.alone].contains(&outcome);
+                expect(&[*guard], &stopped, "stopped by the others");
             }
         }
         expect(row.guards, &|outcome| outcome == row.removed, row.removed);
         assert!(row.held != row.removed, "{:?}", row.guards);
+        assert!(row.alone != row.removed, "{:?}", row.guards);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -173,4 +185,41 @@ pub(super) fn upload_as(session: &mut Session, what: &str, bytes: &[u8]) -> Resu
     std::fs::write(file.path(), bytes).unwrap();
     let sql = format!("CREATE {what} LANGUAGE wasm AS '{}'", file.path().display());
     session.execute(&sql).map(drop)
+}
+
+/// Works while each message of a guest runs a statement in another session: something
+/// that happens in the middle of a call, and always at the same place.
+pub(super) fn with_messages_as<R>(
+    session: Session,
+    statement: &'static str,
+    work: impl FnOnce() -> R,
+) -> R {
+    let session = Mutex::new(session);
+    let on_message = move || drop(run(&mut session.lock().unwrap(), statement));
+    tracing::subscriber::with_default(OnMessage(on_message), work)
+}
+
+/// The embedder's subscriber, which a guest's messages reach.
+pub(super) struct OnMessage<F>(pub(super) F);
+
+impl<F: Fn() + Send + Sync + 'static> Subscriber for OnMessage<F> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "perihelion::log::host"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        (self.0)();
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }

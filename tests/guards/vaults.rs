@@ -98,7 +98,7 @@ fn crowd(crowds: &[(&Vault, usize)], called: &Vault) -> String {
         // Until the last of them has come, there is a place.
         loop {
             let outcome = told(session.call("g", &[]));
-            if outcome != "7" || begun.elapsed() > Duration::from_millis(CROWD_MS / 2) {
+            if outcome != "7" || begun.elapsed() > Duration::from_millis(CROWD_MS - 200) {
                 return outcome;
             }
             std::thread::sleep(Duration::from_millis(5));

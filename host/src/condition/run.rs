@@ -12,6 +12,7 @@ use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{MemoryMeter, Meter, Stop};
 use crate::function::{Code, Function};
+use crate::guard::Guard;
 use crate::javascript::{self, JavaScript};
 use crate::limits::{self, Exceeded, Limit, Limits};
 use crate::linker;
@@ -165,9 +166,9 @@ fn prepare<'f>(vault: &VaultCore, function: &'f Function) -> Result<(Ready<'f>, 
 }
 
 fn store(engine: &Engine) -> Result<Store<Bounds>> {
-    let limits = Limits::CONDITION;
+    let (limits, guards) = (Limits::CONDITION, engine.guards);
     let bounds = Bounds {
-        memory: MemoryMeter::new(limits.memory_bytes, engine.guards),
+        memory: MemoryMeter::new(limits.memory_bytes, guards),
     };
     let mut store = Store::new(engine.wasmtime(), bounds);
     store.limiter(|bounds| &mut bounds.memory);
@@ -175,7 +176,7 @@ fn store(engine: &Engine) -> Result<Store<Bounds>> {
     // There is no resource that one could be for.
     store.set_max_component_handles(0);
     store
-        .set_fuel(limits.instructions)
+        .set_fuel(guards.bound(Guard::Instructions, limits.instructions, u64::MAX))
         .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_BETWEEN_CHECKS)))
         .map_err(Error::internal)?;
     Ok(store)
