@@ -132,3 +132,105 @@ fn the_directory_and_its_key_are_private() {
         .unwrap();
     assert_eq!(error.sqlstate().as_str(), "58030");
 }
+
+/// A component whose function `f` returns the number.
+fn numbered(directory: &Path, number: i64) -> PathBuf {
+    let text = format!(
+        r#"(component
+             (core module $m (func (export "f") (result i64) (i64.const {number})))
+             (core instance $i (instantiate $m))
+             (func (export "f") (result s64) (canon lift (core func $i "f"))))"#
+    );
+    let path = directory.join(format!("{number}.wasm"));
+    std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+    path
+}
+
+fn create_numbered(session: &mut perihelion::Session, directory: &Path, number: i64) {
+    let path = numbered(directory, number);
+    let path = path.display();
+    run(
+        session,
+        &format!("CREATE OR REPLACE FUNCTION f LANGUAGE wasm AS '{path}'"),
+    );
+}
+
+#[test]
+fn code_that_was_let_go_of_runs_again() {
+    let directory = tempfile::tempdir().unwrap();
+    // Room for one at a time.
+    let runtime = Runtime::builder().code_bytes(1, 1 << 30).build().unwrap();
+    let vaults: Vec<_> = (0..3)
+        .map(|_| runtime.vault(Storage::Memory).unwrap())
+        .collect();
+    let mut sessions: Vec<_> = vaults
+        .iter()
+        .map(|vault| vault.session().unwrap())
+        .collect();
+    for (number, session) in sessions.iter_mut().enumerate() {
+        create_numbered(session, directory.path(), number as i64);
+    }
+    for _ in 0..3 {
+        for (number, session) in sessions.iter_mut().enumerate() {
+            assert_eq!(
+                session.call("f", &[]).unwrap(),
+                Value::Integer(number as i64)
+            );
+        }
+    }
+    // What two vaults have runs in the one when the other drops it.
+    for session in &mut sessions[..2] {
+        create_numbered(session, directory.path(), 7);
+        assert_eq!(session.call("f", &[]).unwrap(), Value::Integer(7));
+    }
+    run(&mut sessions[0], "DROP FUNCTION f");
+    assert_eq!(sessions[1].call("f", &[]).unwrap(), Value::Integer(7));
+    // And an earlier version.
+    run(&mut sessions[1], "ALTER FUNCTION f SET VERSION 1");
+    assert_eq!(sessions[1].call("f", &[]).unwrap(), Value::Integer(1));
+}
+
+fn files_of(cache: &Path) -> Vec<(PathBuf, u64)> {
+    let files = std::fs::read_dir(cache).unwrap().filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let is_code = path
+            .extension()
+            .is_some_and(|extension| extension == "cwasm");
+        let bytes = std::fs::metadata(&path).ok()?.len();
+        is_code.then_some((path, bytes))
+    });
+    files.collect()
+}
+
+#[test]
+fn the_directory_stays_within_its_bound_whoever_else_uses_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("cache");
+    let runtime = |bytes| {
+        let builder = Runtime::builder()
+            .cache_directory(&cache)
+            .code_bytes(1 << 20, bytes);
+        builder.build().unwrap()
+    };
+    let session = |runtime: &Runtime| runtime.vault(Storage::Memory).unwrap().session().unwrap();
+    create_numbered(&mut session(&runtime(1 << 30)), directory.path(), 0);
+    let one = files_of(&cache)[0].1;
+    std::fs::write(cache.join("another.txt"), "not code").unwrap();
+    // Each has room for ten, and a half.
+    std::thread::scope(|scope| {
+        for first in [100, 200] {
+            let (runtime, session, directory) = (&runtime, &session, directory.path());
+            scope.spawn(move || {
+                let mut session = session(&runtime(10 * one + one / 2));
+                for number in first..first + 30 {
+                    create_numbered(&mut session, directory, number);
+                    assert_eq!(session.call("f", &[]).unwrap(), Value::Integer(number));
+                }
+            });
+        }
+    });
+    let files = files_of(&cache);
+    let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+    assert!(bytes <= 10 * one + one / 2 && files.len() >= 5, "{files:?}");
+    assert!(cache.join("key").exists() && cache.join("another.txt").exists());
+}

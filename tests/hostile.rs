@@ -19,6 +19,7 @@ mod privileges;
 mod process;
 mod stack;
 mod time;
+mod turnover;
 mod uploads;
 pub(crate) mod wat;
 mod world;
@@ -95,6 +96,11 @@ fn h63_two_hundred_large_calls_at_once_wait_for_their_turn() {
 }
 
 #[test]
+fn h63_code_of_dropped_functions_leaves_the_process() {
+    harness::run_in_a_process("turnover");
+}
+
+#[test]
 fn h94_there_are_eighty_attacks_with_names_of_their_own() {
     let names: Vec<&str> = GROUPS
         .iter()
@@ -114,6 +120,7 @@ fn group() {
     };
     match GROUPS.iter().find(|(group, _)| *group == name) {
         Some((_, attacks)) => harness::run_group(attacks),
+        None if name == "turnover" => turnover::run(),
         None => crowd::run(),
     }
 }

@@ -9,7 +9,7 @@ use crate::linker::Ready;
 use crate::policy::{OwnLimits, Policy};
 use crate::signature::{Signature, WitType};
 use crate::violations::Switch;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// One function, in its current version.
 #[derive(Clone)]
@@ -33,10 +33,26 @@ pub(crate) struct Function {
     pub(crate) linked: Linking,
 }
 
-/// The function's component with what is granted to it linked, once it has been called.
-/// A copy of the function is made to be changed, so it has none.
+/// The function's component with what is granted to it linked, once it has been called
+/// and as long as it is kept. A copy of the function is made to be changed, so it has none.
 #[derive(Default)]
-pub(crate) struct Linking(pub(crate) OnceLock<Arc<Ready>>);
+pub(crate) struct Linking(Mutex<Weak<Ready>>);
+
+impl Linking {
+    pub(crate) fn get(&self) -> Option<Arc<Ready>> {
+        let ready = self.lock().upgrade()?;
+        ready.touch();
+        Some(ready)
+    }
+
+    pub(crate) fn set(&self, ready: &Arc<Ready>) {
+        *self.lock() = Arc::downgrade(ready);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Weak<Ready>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Clone for Linking {
     fn clone(&self) -> Linking {

@@ -10,13 +10,13 @@ use crate::bindings::heliosdb::host::{
 };
 use crate::capability::Capability;
 use crate::condition::{Bounds, NotPure};
-use crate::engine::{ContentHash, Engine};
+use crate::engine::{ContentHash, Engine, Kept, Used, code_bytes};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::Execution;
 use crate::function::{CapabilitySet, ExportPath};
 use crate::guard::{Guard, Guards};
 use crate::wasi;
-use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
@@ -50,8 +50,7 @@ impl HasData for Pure {
 impl types::Host for Execution {}
 
 /// Components, linked and ready to be instantiated: one for each set of capabilities.
-#[derive(Default)]
-pub(crate) struct Linked(Mutex<HashMap<Key, Arc<Ready>>>);
+pub(crate) struct Linked(Mutex<Kept<Key, Arc<Ready>>>);
 
 /// What a linked component is of: its bytes, what is granted, and the stack in bytes.
 type Key = (ContentHash, CapabilitySet, u64);
@@ -60,12 +59,18 @@ type Key = (ContentHash, CapabilitySet, u64);
 /// one by its name takes longer than to call it.
 pub(crate) struct Ready {
     pub(crate) instance: InstancePre<Execution>,
+    used: Used,
     exports: Mutex<Vec<(ExportPath, ComponentExportIndex)>>,
     /// The same, if it is the JavaScript engine.
     pub(crate) javascript: Option<JavascriptEnginePre<Execution>>,
 }
 
 impl Linked {
+    /// None yet; of its code, so much is kept.
+    pub(crate) fn new(bytes_max: u64) -> Linked {
+        Linked(Mutex::new(Kept::new(bytes_max)))
+    }
+
     /// The component with these capabilities linked. `component` is asked for it only
     /// the first time.
     pub(crate) fn get(
@@ -76,21 +81,28 @@ impl Linked {
     ) -> Result<Arc<Ready>> {
         let (hash, capabilities, stack_bytes) = key;
         if let Some(ready) = self.0.lock().map_err(Error::internal)?.get(&key) {
-            return Ok(Arc::clone(ready));
+            return Ok(ready);
         }
         let component = engine.with_stack(component()?, &hash, stack_bytes)?;
         let instance = link(&component, capabilities, engine.guards)?;
+        let used = Used::default();
+        let bytes = code_bytes(&component);
         let ready = Arc::new(Ready {
+            used: Arc::clone(&used),
             // Any other component lacks the engine's exports.
             javascript: JavascriptEnginePre::new(instance.clone()).ok(),
             instance,
             exports: Mutex::default(),
         });
-        self.0
-            .lock()
-            .map_err(Error::internal)?
-            .insert(key, Arc::clone(&ready));
-        Ok(ready)
+        let mut all = self.0.lock().map_err(Error::internal)?;
+        Ok(all.insert(key, ready, bytes, used))
+    }
+
+    /// Lets go of a component that nothing is going to run.
+    pub(crate) fn forget(&self, hash: &ContentHash) -> Result<()> {
+        let mut all = self.0.lock().map_err(Error::internal)?;
+        all.forget(|(of, ..)| of == hash);
+        Ok(())
     }
 
     /// The component without any capability, and with nothing kept.
@@ -100,6 +112,13 @@ impl Linked {
 }
 
 impl Ready {
+    /// Says that it is used, to stay.
+    pub(crate) fn touch(&self) {
+        if !self.used.load(Relaxed) {
+            self.used.store(true, Relaxed);
+        }
+    }
+
     /// The place of an exported function.
     pub(crate) fn export(&self, path: &ExportPath) -> Result<ComponentExportIndex> {
         let mut exports = self.exports.lock().map_err(Error::internal)?;

@@ -4,7 +4,7 @@
 use crate::admission::{Admission, Budget};
 use crate::condition::Conditions;
 use crate::database::memory;
-use crate::engine::{CALLS_MAX, CompileLimits, Engine, Options};
+use crate::engine::{CALLS_MAX, CodeBytes, CompileLimits, ContentHash, Engine, Options};
 use crate::error::{Error, Result};
 use crate::function::Kind;
 use crate::javascript::JavaScript;
@@ -41,6 +41,17 @@ impl RuntimeCore {
         made.as_ref().map_err(Error::clone)
     }
 
+    /// Lets go of a component that nothing is going to run.
+    pub(crate) fn forget_code(&self, hash: &ContentHash) -> Result<()> {
+        self.engine.forget(hash)?;
+        self.linked.forget(hash)?;
+        self.conditions.forget(hash)?;
+        match self.pure.get() {
+            Some(Ok(pure)) => pure.forget(hash),
+            _ => Ok(()),
+        }
+    }
+
     /// Compiles a stored JavaScript source again, for this engine.
     pub(crate) fn recompile(&self) -> impl Fn(&str, &[String], &str) -> Result<Arc<[u8]>> {
         |name, names, source| self.javascript.compile(&self.engine, name, names, source)
@@ -67,6 +78,14 @@ impl Builder {
     /// call of JavaScript in each process compiles the engine, which takes seconds.
     pub fn cache_directory(mut self, directory: impl Into<PathBuf>) -> Builder {
         self.0.cache_directory = Some(directory.into());
+        self
+    }
+
+    /// How much compiled code of uploads may be kept for later calls: in memory, if not 512
+    /// MiB, and in the cache directory, if not 2 GiB. What was not used for long goes
+    /// first, and is loaded or compiled again when it is called. What runs is not ended.
+    pub fn code_bytes(mut self, in_memory: u64, on_disk: u64) -> Builder {
+        self.0.code_bytes = CodeBytes { in_memory, on_disk };
         self
     }
 
@@ -128,13 +147,15 @@ impl Builder {
         let guards = self.0.guards;
         let least = limits::call_bytes(&Limits::DEFAULT, Kind::Procedure, false);
         let admission = Admission::checked(CALLS_MAX, self.1, least, guards)?;
+        let engine = Engine::new(self.0)?;
+        let code_bytes = engine.code_bytes_max();
         Ok(Runtime(Arc::new(RuntimeCore {
-            engine: Engine::new(self.0)?,
+            engine,
             pure: OnceLock::new(),
             javascript: JavaScript::new(),
-            linked: Linked::default(),
+            linked: Linked::new(code_bytes),
             admission,
-            conditions: Conditions::default(),
+            conditions: Conditions::new(code_bytes),
         })))
     }
 }

@@ -141,11 +141,25 @@ impl VaultCore {
 
     /// The function's component with what is granted to it linked.
     pub(crate) fn linked(&self, function: &Function) -> Result<Arc<Ready>> {
-        if let Some(ready) = function.linked.0.get() {
-            return Ok(Arc::clone(ready));
+        if let Some(ready) = function.linked.get() {
+            return Ok(ready);
         }
         let ready = self.link(function)?;
-        Ok(Arc::clone(function.linked.0.get_or_init(|| ready)))
+        function.linked.set(&ready);
+        Ok(ready)
+    }
+
+    /// Lets go of the code of a function that was replaced or dropped, unless another one
+    /// of this vault has the same. One of another vault links it anew.
+    pub(crate) fn forget_replaced(&self, before: &Function) -> Result<()> {
+        let Code::Component { hash, .. } = &before.code else {
+            return Ok(());
+        };
+        let functions = self.catalog.functions();
+        match functions.iter().any(|now| now.content_hash() == *hash) {
+            true => Ok(()),
+            false => self.runtime.forget_code(hash),
+        }
     }
 
     fn link(&self, function: &Function) -> Result<Arc<Ready>> {

@@ -8,7 +8,7 @@ use crate::bindings::heliosdb::host::types as wit;
 use crate::bindings::{JavascriptEngine, JavascriptEnginePre};
 use crate::component::convert;
 use crate::drive::{Stopped, drive};
-use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS, Origin};
+use crate::engine::{ContentHash, Engine, FUEL_BETWEEN_CHECKS, Kept, Origin, Used, code_bytes};
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{MemoryMeter, Meter, Stop};
 use crate::function::{Code, Function};
@@ -18,7 +18,6 @@ use crate::limits::{self, Exceeded, Limit, Limits};
 use crate::linker;
 use crate::signature::{Signature, WitType};
 use crate::vault::VaultCore;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Val};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
@@ -29,10 +28,9 @@ pub(crate) struct Bounds {
 }
 
 /// Conditions that are linked and ready to be instantiated.
-#[derive(Default)]
 pub(crate) struct Conditions {
     javascript: OnceLock<Result<JavascriptEnginePre<Bounds>>>,
-    components: Mutex<HashMap<ContentHash, InstancePre<Bounds>>>,
+    components: Mutex<Kept<ContentHash, InstancePre<Bounds>>>,
 }
 
 /// An import that a condition called: its full name.
@@ -79,6 +77,21 @@ impl std::error::Error for NotPure {}
 impl wit::Host for Bounds {}
 
 impl Conditions {
+    /// None yet; of their code, so much is kept.
+    pub(crate) fn new(bytes_max: u64) -> Conditions {
+        Conditions {
+            javascript: OnceLock::new(),
+            components: Mutex::new(Kept::new(bytes_max)),
+        }
+    }
+
+    /// Lets go of a component that nothing is going to run.
+    pub(crate) fn forget(&self, hash: &ContentHash) -> Result<()> {
+        let mut components = self.components.lock().map_err(Error::internal)?;
+        components.forget(|of| of == hash);
+        Ok(())
+    }
+
     /// Whether the component can be a condition: it is linked to nothing but types.
     pub(crate) fn check(engine: &Engine, component: &Component) -> Result<()> {
         linker::link_pure(engine, component).map(drop)
@@ -104,11 +117,12 @@ impl Conditions {
         component: impl FnOnce() -> Result<Component>,
     ) -> Result<InstancePre<Bounds>> {
         if let Some(linked) = self.components.lock().map_err(Error::internal)?.get(hash) {
-            return Ok(linked.clone());
+            return Ok(linked);
         }
         let linked = linker::link_pure(engine, &component()?)?;
+        let bytes = code_bytes(linked.component());
         let mut components = self.components.lock().map_err(Error::internal)?;
-        Ok(components.entry(*hash).or_insert(linked).clone())
+        Ok(components.insert(*hash, linked, bytes, Used::default()))
     }
 }
 

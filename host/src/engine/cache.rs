@@ -5,7 +5,7 @@
 //! can write, and is loaded only if its MAC proves that this host wrote it. Whatever
 //! is wrong with a file, the component is compiled anew.
 
-use super::ContentHash;
+use super::{ContentHash, Origin, bound};
 use crate::error::{Error, Result, SqlState};
 use crate::guard::{Guard, Guards};
 use crate::limits::UPLOAD_CODE_BYTES_MAX;
@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use wasmtime::component::Component;
 
 /// The directory and the key that authenticates its files.
@@ -21,6 +22,9 @@ pub(crate) struct CodeCache {
     compatibility: [u8; 32],
     key: [u8; 32],
     guards: Guards,
+    bytes_max: u64,
+    /// Files of the host's own components, which stay: they take seconds to compile.
+    own: Mutex<Vec<PathBuf>>,
 }
 
 /// A MAC stands before the code.
@@ -36,6 +40,7 @@ impl CodeCache {
         directory: PathBuf,
         compatibility: [u8; 32],
         guards: Guards,
+        bytes_max: u64,
     ) -> Result<CodeCache> {
         let key = make_private(&directory, guards)
             .and_then(|()| read_or_make_key(&directory))
@@ -51,6 +56,8 @@ impl CodeCache {
             compatibility,
             key,
             guards,
+            bytes_max,
+            own: Mutex::default(),
         })
     }
 
@@ -62,12 +69,19 @@ impl CodeCache {
             compatibility,
             key: self.key,
             guards: self.guards,
+            bytes_max: self.bytes_max,
+            own: Mutex::default(),
         }
     }
 
     /// The component, if its file is there and authentic.
-    pub(crate) fn load(&self, engine: &wasmtime::Engine, hash: &ContentHash) -> Option<Component> {
-        let bytes = read_file(&self.path(hash))?;
+    pub(crate) fn load(
+        &self,
+        engine: &wasmtime::Engine,
+        hash: &ContentHash,
+        origin: Origin,
+    ) -> Option<Component> {
+        let bytes = self.read(&self.path(hash), origin)?;
         let (mac, code) = bytes.split_at_checked(MAC_BYTES)?;
         let mac = blake3::Hash::from_bytes(mac.try_into().ok()?);
         if self.mac(hash, code) != mac && self.guards.holds(Guard::CompiledCode) {
@@ -85,14 +99,40 @@ impl CodeCache {
     }
 
     /// Keeps a component. A failure costs a compilation later and nothing else.
-    pub(crate) fn store(&self, component: &Component, hash: &ContentHash) {
+    pub(crate) fn store(&self, component: &Component, hash: &ContentHash, origin: Origin) {
         let written = component
             .serialize()
             .map_err(std::io::Error::other)
             .and_then(|code| self.write(hash, &code));
-        if let Err(error) = written {
+        self.note(&self.path(hash), origin);
+        let kept = written.and_then(|()| {
+            bound::bound(&self.directory, self.bytes_max, |path| {
+                path == self.path(hash) || self.is_own(path)
+            })
+        });
+        if let Err(error) = kept {
             tracing::warn!(%error, "compiled code could not be kept");
         }
+    }
+
+    /// Reads a file, which is used last from now on.
+    fn read(&self, path: &Path, origin: Origin) -> Option<Vec<u8>> {
+        let bytes = read_file(path)?;
+        self.note(path, origin);
+        bound::touch(path);
+        Some(bytes)
+    }
+
+    fn note(&self, path: &Path, origin: Origin) {
+        if origin == Origin::Own {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.push(path.to_path_buf());
+        }
+    }
+
+    fn is_own(&self, path: &Path) -> bool {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.iter().any(|own| own == path)
     }
 
     /// Writes under another name first, so that no reader ever sees half a file.

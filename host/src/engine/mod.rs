@@ -3,12 +3,15 @@
 //! Two engines a runtime: one for procedures, and one for conditions, once there is a
 //! condition to run. Nothing else builds a `Config`.
 
+mod bound;
 mod cache;
 mod compile;
 mod frame;
+mod kept;
 mod worker;
 
 pub use compile::compile_worker;
+pub(crate) use kept::{Kept, Used, code_bytes};
 pub use worker::CompileLimits;
 
 use crate::error::{Error, Result};
@@ -63,11 +66,19 @@ pub(crate) struct Engine {
     compatibility: [u8; 32],
     cache: Option<CodeCache>,
     shared: Arc<Shared>,
-    compiled: Mutex<HashMap<ContentHash, Compilation>>,
+    code: Mutex<Code>,
+    /// The host's own component, which takes seconds to compile, is always kept.
+    own: OnceLock<Component>,
     /// An engine for each class of stacks but the smallest, once one is asked for.
     larger_stacks: [OnceLock<Result<wasmtime::Engine>>; STACK_CLASSES_BYTES.len() - 1],
     /// What is compiled, for those engines: the code is the same.
-    moved: Mutex<HashMap<(ContentHash, u64), Component>>,
+    moved: Mutex<Kept<(ContentHash, u64), Component>>,
+}
+
+/// What is compiled, and what is being compiled now.
+struct Code {
+    kept: Kept<ContentHash, Component>,
+    compiling: HashMap<ContentHash, Compilation>,
 }
 
 /// Options of an engine. Without a cache directory, every process compiles anew;
@@ -79,6 +90,14 @@ pub(crate) struct Options {
     pub(crate) worker: Option<PathBuf>,
     pub(crate) compile_limits: CompileLimits,
     pub(crate) guards: Guards,
+    pub(crate) code_bytes: CodeBytes,
+}
+
+/// How much compiled code of uploads is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CodeBytes {
+    pub(crate) in_memory: u64,
+    pub(crate) on_disk: u64,
 }
 
 /// What the code of an engine is made for.
@@ -92,6 +111,7 @@ pub(crate) enum Configuration {
 
 /// What the engines of a runtime share.
 struct Shared {
+    code_bytes: CodeBytes,
     on_compile: Option<OnCompile>,
     worker: Option<CompileWorker>,
 }
@@ -111,10 +131,20 @@ pub(crate) type OnCompile = Box<dyn Fn(&str) + Send + Sync>;
 /// Concurrent first uses of a component wait for one compilation.
 type Compilation = Arc<OnceLock<Result<Component>>>;
 
+impl Default for CodeBytes {
+    fn default() -> CodeBytes {
+        CodeBytes {
+            in_memory: limits::CODE_MEMORY_BYTES,
+            on_disk: limits::CODE_CACHE_BYTES,
+        }
+    }
+}
+
 impl Engine {
     /// The engine for procedures.
     pub(crate) fn new(options: Options) -> Result<Engine> {
         let shared = Arc::new(Shared {
+            code_bytes: options.code_bytes,
             on_compile: options.on_compile,
             worker: options
                 .worker
@@ -126,6 +156,7 @@ impl Engine {
                 directory,
                 engine.compatibility,
                 engine.guards,
+                options.code_bytes.on_disk,
             )?);
         }
         Ok(engine)
@@ -152,10 +183,14 @@ impl Engine {
             compatibility: compatibility(&wasmtime),
             wasmtime,
             cache: None,
-            shared,
-            compiled: Mutex::default(),
+            code: Mutex::new(Code {
+                kept: Kept::new(shared.code_bytes.in_memory),
+                compiling: HashMap::new(),
+            }),
+            own: OnceLock::new(),
             larger_stacks: Default::default(),
-            moved: Mutex::default(),
+            moved: Mutex::new(Kept::new(shared.code_bytes.in_memory)),
+            shared,
         })
     }
 
@@ -178,14 +213,15 @@ impl Engine {
         };
         let key = (*hash, stack_bytes);
         if let Some(moved) = self.moved.lock().map_err(Error::internal)?.get(&key) {
-            return Ok(moved.clone());
+            return Ok(moved);
         }
         let engine = engine
             .get_or_init(|| engine_with_stack(self.configuration, stack_bytes))
             .clone()?;
         let moved = cache::move_to(&engine, &component)?;
+        let bytes = code_bytes(&moved);
         let mut all = self.moved.lock().map_err(Error::internal)?;
-        Ok(all.entry(key).or_insert(moved).clone())
+        Ok(all.insert(key, moved, bytes, Used::default()))
     }
 
     /// The compiled form of a component, from memory, from the cache on disk, or
@@ -198,26 +234,57 @@ impl Engine {
         origin: Origin,
         bytes: impl FnOnce() -> Result<Arc<[u8]>>,
     ) -> Result<Component> {
+        if let (Origin::Own, Some(own)) = (origin, self.own.get()) {
+            return Ok(own.clone());
+        }
         let compilation = {
-            let mut compiled = self.compiled.lock().map_err(Error::internal)?;
-            Arc::clone(compiled.entry(*hash).or_default())
+            let mut code = self.code.lock().map_err(Error::internal)?;
+            if let Some(known) = code.kept.get(hash) {
+                return Ok(known);
+            }
+            Arc::clone(code.compiling.entry(*hash).or_default())
         };
         let result = compilation
             .get_or_init(|| self.load_or_compile(hash, what, origin, bytes))
             .clone();
-        if result.is_err() {
-            // A failure is not kept: its reason may lie outside the component.
-            self.forget(hash)?;
+        if let (Origin::Own, Ok(own)) = (origin, &result) {
+            let _ = self.own.set(own.clone());
         }
+        self.keep(hash, &compilation, origin)?;
         result
+    }
+
+    /// Keeps what was compiled, for whoever asks after those who have waited for it. A
+    /// failure is not kept: its reason may lie outside the component.
+    fn keep(&self, hash: &ContentHash, compilation: &Compilation, origin: Origin) -> Result<()> {
+        let mut code = self.code.lock().map_err(Error::internal)?;
+        let of_this = code.compiling.get(hash);
+        if !of_this.is_some_and(|compiling| Arc::ptr_eq(compiling, compilation)) {
+            // Another one who has waited was faster.
+            return Ok(());
+        }
+        code.compiling.remove(hash);
+        if let (Origin::Upload, Some(Ok(component))) = (origin, compilation.get()) {
+            let bytes = code_bytes(component);
+            code.kept
+                .insert(*hash, component.clone(), bytes, Used::default());
+        }
+        Ok(())
     }
 
     /// Lets go of a component that nothing is going to run.
     pub(crate) fn forget(&self, hash: &ContentHash) -> Result<()> {
-        self.compiled.lock().map_err(Error::internal)?.remove(hash);
+        let mut code = self.code.lock().map_err(Error::internal)?;
+        code.kept.forget(|of| of == hash);
+        drop(code);
         let mut moved = self.moved.lock().map_err(Error::internal)?;
-        moved.retain(|(of, _), _| of != hash);
+        moved.forget(|(of, _)| of == hash);
         Ok(())
+    }
+
+    /// How much code of uploads is kept in memory, in each place where some is.
+    pub(crate) fn code_bytes_max(&self) -> u64 {
+        self.shared.code_bytes.in_memory
     }
 
     fn load_or_compile(
@@ -230,7 +297,7 @@ impl Engine {
         if let Some(component) = self
             .cache
             .as_ref()
-            .and_then(|c| c.load(&self.wasmtime, hash))
+            .and_then(|c| c.load(&self.wasmtime, hash, origin))
         {
             return Ok(component);
         }
@@ -244,7 +311,7 @@ impl Engine {
             _ => compile::in_process(&self.wasmtime, &bytes, self.guards)?,
         };
         if let Some(cache) = &self.cache {
-            cache.store(&component, hash);
+            cache.store(&component, hash, origin);
         }
         Ok(component)
     }

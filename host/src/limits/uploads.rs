@@ -93,3 +93,10 @@ pub(crate) const UPLOAD_WORKERS_MAX: usize = 2;
 
 /// The largest compiled code of a component.
 pub(crate) const UPLOAD_CODE_BYTES_MAX: u64 = 256 << 20;
+
+/// The compiled code of uploads that is kept in memory, unless the runtime is given
+/// another bound.
+pub(crate) const CODE_MEMORY_BYTES: u64 = 512 << 20;
+
+/// The compiled code that is kept on disk, likewise.
+pub(crate) const CODE_CACHE_BYTES: u64 = 2 << 30;

@@ -9,7 +9,7 @@ use crate::catalog::{NewFunction, Side};
 use crate::component;
 use crate::engine::{Engine, Origin};
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Code, ExportPath, Kind};
+use crate::function::{Code, ExportPath, Function, Kind};
 use crate::guard::{Guard, Guards};
 use crate::limits;
 use crate::linker::Linked;
@@ -43,6 +43,7 @@ impl Session {
         let vault = &self.core.vault;
         let name = create.name.folded.as_str();
         let engine = vault.runtime.javascript.hash();
+        let before = vault.catalog.function(name);
         vault.catalog.create(
             new,
             create.or_replace,
@@ -50,6 +51,7 @@ impl Session {
             &self.core.caller,
             |version| self.record(name, version, None, &detail),
         )?;
+        self.forget_replaced(before);
         self.tell_keyword(name);
         Ok(done(&command))
     }
@@ -115,10 +117,11 @@ impl Session {
             self.core.notice(Notice::new(Severity::Notice, text));
             return Ok(done(&command));
         }
-        catalog.expect_kind(&name.folded, kind, "DROP")?;
+        let before = catalog.expect_kind(&name.folded, kind, "DROP")?;
         catalog.remove(&name.folded, |version| {
             self.record(&name.folded, version, None, "{\"action\":\"DROP\"}")
         })?;
+        self.forget_replaced(Some(before));
         Ok(done(&command))
     }
 
@@ -127,9 +130,20 @@ impl Session {
         let engine = vault.runtime.javascript.hash();
         let record = |version| self.record(name, version, None, "{\"action\":\"SET VERSION\"}");
         let recompile = vault.runtime.recompile();
+        let before = vault.catalog.function(name);
         vault
             .catalog
-            .set_version(name, version, &engine, &recompile, record)
+            .set_version(name, version, &engine, &recompile, record)?;
+        self.forget_replaced(before);
+        Ok(())
+    }
+
+    /// What cannot be let go of stays: the statement has taken effect.
+    fn forget_replaced(&self, before: Option<Arc<Function>>) {
+        let forgotten = before.map(|before| self.core.vault.forget_replaced(&before));
+        if let Some(Err(error)) = forgotten {
+            tracing::warn!(?error, "code of a replaced function stays in memory");
+        }
     }
 
     /// What CREATE stores. What was uploaded and is refused leaves its hash and the
