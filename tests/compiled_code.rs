@@ -75,8 +75,9 @@ fn h62_compiled_code_is_loaded_only_if_this_host_wrote_it() {
     assert_eq!(use_component(&cache), 1);
 }
 
-/// Asks a condition that is the first of its process; says what was compiled for that.
-fn first_decision(cache: &Path) -> Vec<String> {
+/// Creates a condition that is the first of its process; says what was compiled for that.
+/// Nothing is when it is asked.
+fn first_condition(cache: &Path) -> Vec<String> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let runtime = Runtime::builder()
@@ -91,9 +92,11 @@ fn first_decision(cache: &Path) -> Vec<String> {
            function yes() { return true; }
          $$",
     );
+    let compiled = told.lock().unwrap().clone();
     let decision = session.check("yes", "{}").unwrap();
     assert!(decision.is_allowed(), "{:?}", decision.failure);
-    told.lock().unwrap().clone()
+    assert_eq!(*told.lock().unwrap(), compiled);
+    compiled
 }
 
 /// Its code differs from that of procedures, and compiling it takes longer than a
@@ -103,14 +106,14 @@ fn the_engine_for_conditions_is_compiled_once_and_on_nobodys_clock() {
     let directory = tempfile::tempdir().unwrap();
     let cache = directory.path().join("cache");
     assert_eq!(
-        first_decision(&cache),
+        first_condition(&cache),
         [
             "the JavaScript engine",
             "the JavaScript engine, for conditions"
         ]
     );
     assert_eq!(
-        first_decision(&cache),
+        first_condition(&cache),
         [""; 0],
         "the second process finds both"
     );

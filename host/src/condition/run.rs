@@ -97,6 +97,11 @@ impl Conditions {
         linker::link_pure(engine, component).map(drop)
     }
 
+    /// Compiles and links the engine that JavaScript conditions share, unless that is done.
+    pub(crate) fn prepare(&self, engine: &Engine, javascript: &JavaScript) -> Result<()> {
+        self.javascript(engine, javascript).map(drop)
+    }
+
     fn javascript(
         &self,
         engine: &Engine,

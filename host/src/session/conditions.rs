@@ -28,6 +28,14 @@ impl Session {
         core.answer(&function, &context)
     }
 
+    /// Compiles the engine of JavaScript conditions, so that the first question does not
+    /// wait for it.
+    pub(super) fn prepare_javascript_conditions(&self) -> Result<()> {
+        let runtime = &self.core.vault.runtime;
+        let engine = runtime.pure_engine()?;
+        runtime.conditions.prepare(engine, &runtime.javascript)
+    }
+
     /// What CREATE CONDITION stores of a component.
     pub(super) fn new_component_condition(
         &self,

@@ -186,6 +186,9 @@ impl Session {
         let bytecode = runtime
             .javascript
             .compile(&runtime.engine, &name.folded, &names, source)?;
+        if create.kind == Kind::Condition {
+            self.prepare_javascript_conditions()?;
+        }
         Ok(NewFunction {
             name: name.folded.clone(),
             kind: create.kind,
