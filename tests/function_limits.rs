@@ -50,6 +50,33 @@ fn h90_a_function_may_have_limits_of_its_own() {
     );
 }
 
+#[test]
+fn a_hint_quotes_the_name_that_needs_it_and_can_be_pasted() {
+    let mut session = session();
+    run(
+        &mut session,
+        "CREATE FUNCTION \"My Func\"() LANGUAGE javascript AS $$
+           export default function () { for (;;); }
+         $$;
+         ALTER FUNCTION \"My Func\" SET (max_instructions = 1000000)",
+    );
+    let error = refuse(&mut session, "CALL \"My Func\"()", "57014");
+    let hint = error.hint().unwrap().to_string();
+    assert_eq!(
+        hint,
+        "ALTER FUNCTION \"My Func\" SET (max_instructions = 2000000);"
+    );
+    run(&mut session, &hint);
+    run(
+        &mut session,
+        "ALTER FUNCTION \"My Func\" SET ENABLED = false",
+    );
+    let error = refuse(&mut session, "CALL \"My Func\"()", "55000");
+    let hint = error.hint().unwrap().to_string();
+    run(&mut session, &hint);
+    refuse(&mut session, "CALL \"My Func\"()", "57014");
+}
+
 /// Calls itself as often as it is told.
 const DEEP: &str = r#"(component
     (core module $m

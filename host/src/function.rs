@@ -9,6 +9,7 @@ use crate::linker::Ready;
 use crate::policy::{OwnLimits, Policy};
 use crate::signature::{Signature, WitType};
 use crate::violations::Switch;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// One function, in its current version.
@@ -134,6 +135,17 @@ impl Kind {
     }
 }
 
+/// A function's or a policy's name as a statement has it: in quotes, unless it is a plain
+/// word, which would be folded to lower case.
+pub(crate) fn name_in_sql(name: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    match begins_well && name.chars().all(is_plain) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(format!("\"{}\"", name.replace('"', "\"\""))),
+    }
+}
+
 impl Function {
     pub(crate) fn policy(&self) -> &Arc<Policy> {
         &self.authority.policy
@@ -251,5 +263,25 @@ impl CapabilitySet {
             .iter()
             .position(|c| *c == capability)
             .is_some_and(|index| self.0 & 1 << index != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_quoted_where_it_would_be_another_without() {
+        for (name, in_sql) in [
+            ("f", "f"),
+            ("_f_2", "_f_2"),
+            ("My Func", "\"My Func\""),
+            ("F", "\"F\""),
+            ("2f", "\"2f\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("", "\"\""),
+        ] {
+            assert_eq!(name_in_sql(name), in_sql);
+        }
     }
 }

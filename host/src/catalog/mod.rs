@@ -14,7 +14,7 @@ pub(crate) use policies::Policies;
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState, nearest};
-use crate::function::{Authority, Code, Function, Kind};
+use crate::function::{Authority, Code, Function, Kind, name_in_sql};
 use crate::guard::{Guard, Guards};
 use crate::limits::Limits;
 use crate::policy::{Entry, OwnLimits, Policy};
@@ -521,6 +521,7 @@ fn no_such_grant(name: &str, grant: &Grant, authority: &Authority) -> Error {
     .with_detail(authority.describe())
     .with_hint(format!(
         "REVOKE removes exactly that grant; to subtract it from a wider one: \
-             ALTER FUNCTION {name} DENY CAPABILITY {grant};"
+             ALTER FUNCTION {} DENY CAPABILITY {grant};",
+        name_in_sql(name)
     ))
 }

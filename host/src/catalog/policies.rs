@@ -5,7 +5,7 @@
 use super::file::{history, insert_policy, unreadable, unwritable};
 use super::{Catalog, Functions, History, no_such_policy};
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Authority, Function};
+use crate::function::{Authority, Function, name_in_sql};
 use crate::policy::{Entry, Policy};
 use rusqlite::params;
 use rusqlite::types::Value;
@@ -114,7 +114,8 @@ impl Catalog {
             )
             .with_detail(format!("by {}", users.join(", ")))
             .with_hint(format!(
-                "ALTER FUNCTION {first} SET SECURITY POLICY MINIMAL;"
+                "ALTER FUNCTION {} SET SECURITY POLICY MINIMAL;",
+                name_in_sql(first)
             )));
         }
         let transaction = connection.transaction().map_err(unwritable)?;

@@ -13,7 +13,7 @@ pub(crate) use run::{Bounds, Conditions, NotPure};
 use crate::admission::Place;
 use crate::audit::{Batch, Durability, EventType, Record};
 use crate::error::{Error, Result, SqlState};
-use crate::function::Function;
+use crate::function::{Function, name_in_sql};
 use crate::guard::Guard;
 use crate::limits::Limit;
 use crate::types::Value;
@@ -141,7 +141,10 @@ fn disabled(name: &str) -> Failure {
         SqlState::DISABLED,
         format!("condition \"{name}\" is disabled"),
     )
-    .with_hint(format!("ALTER CONDITION {name} SET ENABLED = true;"));
+    .with_hint(format!(
+        "ALTER CONDITION {} SET ENABLED = true;",
+        name_in_sql(name)
+    ));
     Failure::new(FailureKind::Disabled, error)
 }
 

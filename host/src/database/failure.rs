@@ -48,7 +48,52 @@ fn by_message(message: &str) -> SqlState {
     }
 }
 
+/// The words for a guest. A CHECK constraint without a name is named by its expression,
+/// which says what the table's owner knows.
+pub(crate) fn told_to_guest(failure: &Failure) -> String {
+    const CHECK: &str = "CHECK constraint failed";
+    let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let message = &failure.message;
+    let constraint = message
+        .strip_prefix(CHECK)
+        .map(|rest| rest.trim_start_matches(": "));
+    match constraint {
+        Some(constraint) if !is_name(constraint) => CHECK.to_string(),
+        _ => message.clone(),
+    }
+}
+
 /// What the client reads about its own statement.
 pub(crate) fn client_error(failure: Failure) -> Error {
     Error::new(sqlstate(&failure), failure.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_reads_the_name_of_a_constraint_and_not_its_expression() {
+        for (message, told) in [
+            (
+                "CHECK constraint failed: small_n",
+                "CHECK constraint failed: small_n",
+            ),
+            ("CHECK constraint failed: n < 5", "CHECK constraint failed"),
+            (
+                "CHECK constraint failed: role <> 'x'",
+                "CHECK constraint failed",
+            ),
+            (
+                "UNIQUE constraint failed: t.n",
+                "UNIQUE constraint failed: t.n",
+            ),
+        ] {
+            let failure = Failure {
+                code: ffi::SQLITE_CONSTRAINT,
+                message: message.to_string(),
+            };
+            assert_eq!(told_to_guest(&failure), told);
+        }
+    }
 }

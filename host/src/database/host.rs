@@ -553,6 +553,6 @@ pub(super) fn invalid(message: &str) -> Outcome {
 fn failed(failure: &Failure) -> wit::Error {
     wit::Error::Failed(wit::Failure {
         sqlstate: failure::sqlstate(failure).as_str().to_string(),
-        message: failure.message.clone(),
+        message: failure::told_to_guest(failure),
     })
 }

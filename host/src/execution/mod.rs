@@ -10,7 +10,7 @@ pub(crate) mod record;
 use crate::bindings::heliosdb::host::types as wit;
 use crate::database::open::Open;
 use crate::error::{Error, SqlState};
-use crate::function::{Authority, Function};
+use crate::function::{Authority, Function, name_in_sql};
 use crate::guard::{Guard, Guards};
 use crate::limits::Exceeded;
 use crate::log::MessageBudget;
@@ -231,7 +231,8 @@ impl Execution {
         .with_detail(self.authority.describe());
         match grants {
             Some(grants) => error.with_hint(format!(
-                "ALTER FUNCTION {name} GRANT CAPABILITY {};",
+                "ALTER FUNCTION {} GRANT CAPABILITY {};",
+                name_in_sql(name),
                 grants.join(", ")
             )),
             None => error,
@@ -345,7 +346,10 @@ fn refused_to(caller: &str, function: &Function, left: Duration) -> Error {
 }
 
 fn enable(function: &str) -> String {
-    format!("ALTER FUNCTION {function} SET ENABLED = true;")
+    format!(
+        "ALTER FUNCTION {} SET ENABLED = true;",
+        name_in_sql(function)
+    )
 }
 
 fn dropped(function: &str) -> Error {

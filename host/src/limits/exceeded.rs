@@ -2,7 +2,7 @@
 
 use super::{Limit, Setting};
 use crate::error::Error;
-use crate::function::Function;
+use crate::function::{Function, name_in_sql};
 use std::fmt;
 use std::time::Duration;
 
@@ -31,7 +31,10 @@ impl Exceeded {
         let message = format!("function \"{name}\" was ended: {reached}");
         let error = Error::new(self.limit.sqlstate(), message);
         match setting.next_above(function.limits.value(setting)) {
-            Some(more) => error.with_hint(format!("ALTER FUNCTION {name} SET ({key} = {more});")),
+            Some(more) => error.with_hint(format!(
+                "ALTER FUNCTION {} SET ({key} = {more});",
+                name_in_sql(name)
+            )),
             None => error.with_detail("no policy can have more"),
         }
     }

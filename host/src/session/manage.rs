@@ -9,7 +9,7 @@ use crate::catalog::{NewFunction, Side};
 use crate::component;
 use crate::engine::{Engine, Origin};
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Code, ExportPath, Function, Kind};
+use crate::function::{Code, ExportPath, Function, Kind, name_in_sql};
 use crate::guard::{Guard, Guards};
 use crate::limits;
 use crate::linker::Linked;
@@ -257,7 +257,8 @@ impl Session {
                 format!("function \"{name}\" imports {}", wanted.join(", ")),
             )
             .with_hint(format!(
-                "ALTER FUNCTION {name} GRANT CAPABILITY {};",
+                "ALTER FUNCTION {} GRANT CAPABILITY {};",
+                name_in_sql(name),
                 examples.join(", ")
             )),
         );

@@ -9,6 +9,7 @@ use crate::error::{Error, SqlState};
 use crate::execution::meter::Stop;
 use crate::execution::record::Attempt;
 use crate::execution::{Execution, Refusal};
+use crate::function::name_in_sql;
 use crate::guard::Guard;
 use crate::policy::Policy;
 use crate::syscall::Syscall;
@@ -155,13 +156,14 @@ fn allow(error: Error, function: &str, policy: &Policy, syscall: Syscall) -> Err
         true => "no system call".to_string(),
         false => list(allowed, ""),
     };
-    let own = &policy.name;
+    let new = format!("{function}_policy");
+    let [function, new, own] = [function, &new, &policy.name].map(name_in_sql);
     error
-        .with_detail(format!("policy \"{own}\" allows {has}"))
+        .with_detail(format!("policy \"{}\" allows {has}", policy.name))
         .with_hint(match policy.is_built_in() {
             true => format!(
-                "CREATE SECURITY POLICY {function}_policy AS (allowed_syscalls: [{more}]); \
-                 ALTER FUNCTION {function} SET SECURITY POLICY {function}_policy;"
+                "CREATE SECURITY POLICY {new} AS (allowed_syscalls: [{more}]); \
+                 ALTER FUNCTION {function} SET SECURITY POLICY {new};"
             ),
             false => format!("ALTER SECURITY POLICY {own} SET (allowed_syscalls = [{more}]);"),
         })
