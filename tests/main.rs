@@ -20,6 +20,7 @@ mod javascript;
 mod limits;
 mod memory_budget;
 mod policies;
+mod queries;
 mod sqllogictest;
 mod support;
 mod syscalls;

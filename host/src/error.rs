@@ -83,6 +83,8 @@ impl SqlState {
     pub const UNDEFINED_TABLE: SqlState = SqlState("42P01");
     /// A column that does not exist.
     pub const UNDEFINED_COLUMN: SqlState = SqlState("42703");
+    /// Properties of a function, or of what would rely on it, that exclude each other.
+    pub const INVALID_DEFINITION: SqlState = SqlState("42P17");
     /// The statement is for functions of another kind.
     pub const WRONG_OBJECT: SqlState = SqlState("42809");
     /// A type that does not exist, or a value of the wrong one.

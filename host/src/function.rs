@@ -3,6 +3,7 @@
 
 use crate::capability::{Capability, Grant};
 use crate::engine::ContentHash;
+use crate::error::{Error, Result, SqlState};
 use crate::guard::{Guard, Guards};
 use crate::limits::{self, Limits, Setting};
 use crate::linker::Ready;
@@ -174,6 +175,34 @@ impl Function {
         }
     }
 
+    /// The same function with other grants.
+    pub(crate) fn with_authority(&self, authority: Authority) -> Function {
+        Function {
+            authority: Arc::new(authority),
+            ..self.clone()
+        }
+    }
+
+    /// What an index may rely on must depend on nothing that can change: an IMMUTABLE
+    /// function reaches nothing.
+    pub(crate) fn refuse_reach(&self) -> Result<()> {
+        let granted = self.authority.granted();
+        if !self.signature.is_immutable() || granted.is_empty() {
+            return Ok(());
+        }
+        let name = &self.name;
+        let names: Vec<String> = granted.iter().map(|grant| grant.to_string()).collect();
+        Err(Error::new(
+            SqlState::INVALID_DEFINITION,
+            format!(
+                "function \"{name}\" cannot be IMMUTABLE and have {}",
+                names.join(", ")
+            ),
+        )
+        .with_detail("indexes and generated columns rely on its result, which must not change")
+        .with_hint("leave out IMMUTABLE, or what it is granted"))
+    }
+
     /// The hash of what was uploaded: the source, or the component.
     pub(crate) fn content_hash(&self) -> ContentHash {
         match self.code {
@@ -201,6 +230,13 @@ impl Authority {
     /// a pattern leaves the interface, and its grant refuses what the pattern covers.
     pub(crate) fn capabilities(&self) -> CapabilitySet {
         self.capabilities
+    }
+
+    /// The grants that open something: no denial takes the whole capability.
+    fn granted(&self) -> Vec<&Grant> {
+        let all = self.policy.capabilities.iter().chain(&self.grants);
+        all.filter(|grant| self.capabilities.contains(grant.capability()))
+            .collect()
     }
 
     /// Whether a grant covers a target, and no denial does.

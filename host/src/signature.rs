@@ -5,13 +5,27 @@ use crate::types::SqlType;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Parameters and result.
+/// Parameters and result, and what its author says of how they belong together.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Signature {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) returns: SqlType,
     /// A component's result type; none for JavaScript and for no result.
     pub(crate) result: Option<WitType>,
+    #[serde(default)]
+    pub(crate) volatility: Volatility,
+}
+
+/// What the same arguments give.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Volatility {
+    /// The same result for ever: indexes and generated columns may rely on it.
+    Immutable,
+    /// The same result within one statement. SQLite makes nothing of it.
+    Stable,
+    #[default]
+    Volatile,
 }
 
 /// One parameter.
@@ -114,7 +128,28 @@ impl WitType {
     }
 }
 
+impl Volatility {
+    pub(crate) const ALL: [Volatility; 3] = [
+        Volatility::Immutable,
+        Volatility::Stable,
+        Volatility::Volatile,
+    ];
+
+    /// The word in SQL.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Volatility::Immutable => "IMMUTABLE",
+            Volatility::Stable => "STABLE",
+            Volatility::Volatile => "VOLATILE",
+        }
+    }
+}
+
 impl Signature {
+    pub(crate) fn is_immutable(&self) -> bool {
+        self.volatility == Volatility::Immutable
+    }
+
     /// The types of the parameters, for a SQL signature: `bigint, text`.
     pub(crate) fn parameter_types(&self) -> String {
         let types: Vec<_> = self

@@ -208,35 +208,17 @@ impl Catalog {
             Some(old) if !or_replace => return Err(exists_already(old)),
             _ => {}
         }
+        let function = made(&new, old.as_deref());
+        function.refuse_reach()?;
         let transaction = connection.transaction().map_err(unwritable)?;
         let version = insert(&transaction, &new, engine, caller).map_err(unwritable)?;
         record(version)?;
         transaction.commit().map_err(unwritable)?;
-        let authority = old.as_ref().map(|old| Arc::clone(&old.authority));
         self.publish(&new.name, |changed_at| {
             Some(Function {
                 version,
                 changed_at,
-                enabled: old
-                    .as_ref()
-                    .map_or_else(|| Switch::new(true), |old| Arc::clone(&old.enabled)),
-                strict: new.strict,
-                signature: new.signature,
-                code: new.code,
-                authority: authority.unwrap_or_else(|| {
-                    let minimal = Policy::minimal();
-                    Arc::new(Authority::new(minimal, Vec::new(), Vec::new()))
-                }),
-                own_limits: old
-                    .as_ref()
-                    .map(|old| old.own_limits.clone())
-                    .unwrap_or_default(),
-                limits: old
-                    .as_ref()
-                    .map_or_else(|| new.kind.limits(Limits::DEFAULT), |old| old.limits),
-                kind: new.kind,
-                linked: Default::default(),
-                name: new.name.clone(),
+                ..function
             })
         })
     }
@@ -338,6 +320,14 @@ impl Catalog {
                 "SELECT * FROM heliosdb.function_versions WHERE function_name = '{name}';"
             )));
         };
+        let function = Function {
+            version: wanted.version,
+            strict: wanted.strict,
+            signature: wanted.signature,
+            code: wanted.code,
+            ..Function::clone(&old)
+        };
+        function.refuse_reach()?;
         let transaction = connection.transaction().map_err(unwritable)?;
         transaction
             .execute(
@@ -347,11 +337,11 @@ impl Catalog {
             .map_err(unwritable)?;
         record(version)?;
         transaction.commit().map_err(unwritable)?;
-        self.publish_changed(&old, |function| {
-            function.version = wanted.version;
-            function.strict = wanted.strict;
-            function.signature = wanted.signature;
-            function.code = wanted.code;
+        self.publish(name, |changed_at| {
+            Some(Function {
+                changed_at,
+                ..function
+            })
         })
     }
 
@@ -391,11 +381,18 @@ impl Catalog {
         let mut authority = Authority::clone(&old.authority);
         let transaction = connection.transaction().map_err(unwritable)?;
         change(&transaction, &mut authority)?;
-        record(old.version)?;
-        transaction.commit().map_err(unwritable)?;
         // Made anew, for what follows from its lists.
         let authority = Authority::new(authority.policy, authority.grants, authority.denials);
-        self.publish_changed(&old, |function| function.authority = Arc::new(authority))
+        let function = old.with_authority(authority);
+        function.refuse_reach()?;
+        record(old.version)?;
+        transaction.commit().map_err(unwritable)?;
+        self.publish(name, |changed_at| {
+            Some(Function {
+                changed_at,
+                ..function
+            })
+        })
     }
 
     /// Makes a function visible that is as the old one but for a change.
@@ -466,6 +463,28 @@ impl Authority {
             Side::Grant => &mut self.grants,
             Side::Deny => &mut self.denials,
         }
+    }
+}
+
+/// The function that CREATE makes, with what one that it replaces had been given.
+fn made(new: &NewFunction, old: Option<&Function>) -> Function {
+    let (kind, minimal) = (new.kind, Policy::minimal());
+    Function {
+        name: new.name.clone(),
+        kind,
+        version: 0,
+        changed_at: 0,
+        enabled: old.map_or_else(|| Switch::new(true), |old| Arc::clone(&old.enabled)),
+        strict: new.strict,
+        signature: new.signature.clone(),
+        code: new.code.clone(),
+        authority: old.map_or_else(
+            || Arc::new(Authority::new(minimal, Vec::new(), Vec::new())),
+            |old| Arc::clone(&old.authority),
+        ),
+        own_limits: old.map(|old| old.own_limits.clone()).unwrap_or_default(),
+        limits: old.map_or_else(|| kind.limits(Limits::DEFAULT), |old| old.limits),
+        linked: Default::default(),
     }
 }
 

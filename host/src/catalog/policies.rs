@@ -101,12 +101,8 @@ impl Catalog {
         refuse_built_in(name)?;
         let mut connection = self.lock()?;
         let policy = self.expect_policy(name)?;
-        let users: Vec<String> = self
-            .functions()
-            .iter()
-            .filter(|function| function.policy().name == name)
-            .map(|function| function.name.clone())
-            .collect();
+        let users = self.users(name);
+        let users: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
         if let Some(first) = users.first() {
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS,
@@ -140,6 +136,9 @@ impl Catalog {
         let mut connection = self.lock()?;
         let old = self.expect(name)?;
         let policy = self.expect_policy(policy)?;
+        let authority = Authority::new(Arc::clone(&policy), Vec::new(), Vec::new());
+        let function = old.with_authority(authority);
+        function.refuse_reach()?;
         let transaction = connection.transaction().map_err(unwritable)?;
         transaction
             .execute("DELETE FROM authority WHERE function = ?", [name])
@@ -152,10 +151,9 @@ impl Catalog {
             .map_err(unwritable)?;
         record(old.version, &policy)?;
         transaction.commit().map_err(unwritable)?;
-        self.publish_changed(&old, |function| {
+        self.publish_changed(&function, |function| {
             function.limits = policy.limits;
             function.own_limits = Default::default();
-            function.authority = Arc::new(Authority::new(policy, Vec::new(), Vec::new()));
         })?;
         old.enabled.forget_denials();
         Ok(old)
@@ -169,6 +167,9 @@ impl Catalog {
     ) -> Result<()> {
         let mut connection = self.lock()?;
         let mut policy = make(self)?;
+        for user in self.users(&policy.name) {
+            user.under(Arc::new(policy.clone())).refuse_reach()?;
+        }
         let transaction = connection.transaction().map_err(unwritable)?;
         policy.version = insert_policy(&transaction, &policy, caller).map_err(unwritable)?;
         record(&policy)?;
@@ -186,16 +187,31 @@ impl Catalog {
         users.retain(|function| function.policy().name == policy.name);
         for old in users {
             self.publish_in(functions, &old.name, |changed_at| {
-                let Authority {
-                    grants, denials, ..
-                } = Authority::clone(&old.authority);
                 Some(Function {
                     changed_at,
-                    limits: old.own_limits.over(policy.limits),
-                    authority: Arc::new(Authority::new(Arc::clone(&policy), grants, denials)),
-                    ..Function::clone(&old)
+                    ..old.under(Arc::clone(&policy))
                 })
             });
+        }
+    }
+
+    /// The functions that have a policy.
+    fn users(&self, policy: &str) -> Vec<Arc<Function>> {
+        let mut users = self.functions();
+        users.retain(|function| function.policy().name == policy);
+        users
+    }
+}
+
+impl Function {
+    /// The same function with another policy, or another version of it.
+    fn under(&self, policy: Arc<Policy>) -> Function {
+        let Authority {
+            grants, denials, ..
+        } = Authority::clone(&self.authority);
+        Function {
+            limits: self.own_limits.over(policy.limits),
+            ..self.with_authority(Authority::new(policy, grants, denials))
         }
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> Result<Signat
             .as_ref()
             .map_or(crate::types::SqlType::Void, WitType::sql_type),
         result,
+        volatility: Default::default(),
     })
 }
 

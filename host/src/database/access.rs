@@ -29,6 +29,8 @@ pub(crate) struct Access {
     pub(crate) functions: Vec<String>,
     /// Why it was refused to the client.
     pub(crate) refused: Option<&'static str>,
+    /// Whether the client's statement makes or alters a table or an index.
+    pub(crate) defines: bool,
     /// Whether it is COMMIT or ROLLBACK.
     pub(crate) ends_transaction: bool,
     /// The first thing that no procedure may do.
@@ -152,6 +154,12 @@ impl Gate {
         result
     }
 
+    /// Whether SQLite works on a guest's behalf.
+    pub(crate) fn is_guests(&self) -> bool {
+        let mode = self.mode.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*mode, Mode::Collect(_) | Mode::Step | Mode::StepChange)
+    }
+
     /// Works for the host itself.
     pub(crate) fn as_host<R>(&self, work: impl FnOnce() -> R) -> R {
         let before = self.replace(Mode::Host);
@@ -180,6 +188,11 @@ impl Gate {
                     AuthAction::Function { function_name } => {
                         note(&mut access.functions, function_name.to_ascii_lowercase());
                     }
+                    AuthAction::CreateTable { .. }
+                    | AuthAction::CreateTempTable { .. }
+                    | AuthAction::CreateIndex { .. }
+                    | AuthAction::CreateTempIndex { .. }
+                    | AuthAction::AlterTable { .. } => access.defines = true,
                     AuthAction::Transaction { operation } => {
                         access.ends_transaction = operation != TransactionOperation::Begin;
                     }

@@ -117,6 +117,14 @@ impl Deadline {
         )
     }
 
+    /// The meter of the guest that waits.
+    pub(crate) fn meter(&self) -> Option<Arc<Meter>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Whether the running statement must end.
     pub(super) fn is_over(&self) -> bool {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {

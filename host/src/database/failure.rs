@@ -43,6 +43,11 @@ fn by_message(message: &str) -> SqlState {
         SqlState::UNDEFINED_COLUMN
     } else if message.starts_with("no such function") {
         SqlState::UNDEFINED_FUNCTION
+    } else if message.starts_with("function \"") {
+        // One of ours, that an index called.
+        SqlState::GUEST_EXCEPTION
+    } else if message.starts_with("permission denied: ") {
+        SqlState::DENIED
     } else {
         SqlState::SYNTAX
     }

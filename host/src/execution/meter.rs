@@ -16,6 +16,8 @@ pub(crate) struct Meter {
     limits: Limits,
     /// Whether the function may still run.
     enabled: Arc<Switch>,
+    /// The execution whose statement called this one's function, whose limits hold too.
+    outer: Option<Arc<Meter>>,
     started: Instant,
     /// The thread's CPU clock at the start. Reading that clock takes a system call, so it
     /// is read at the first look: until then the guest has computed, for a fifth of a
@@ -64,6 +66,7 @@ impl Meter {
         Meter {
             guards,
             enabled,
+            outer: None,
             started: Instant::now(),
             cpu_started: OnceLock::new(),
             cpu_look_at_ns: AtomicU64::new(nanoseconds(limits.cpu_time())),
@@ -73,11 +76,19 @@ impl Meter {
         }
     }
 
+    /// The same within an execution that waits for it.
+    pub(crate) fn within(self, outer: Option<Arc<Meter>>) -> Meter {
+        Meter { outer, ..self }
+    }
+
     /// Looks at the clocks, and whether the function was disabled. What the statement
     /// around the call does on this thread counts too. What has ended stays ended.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         if let Some(stop) = self.ended() {
             return Err(stop);
+        }
+        if let Some(stop) = self.outer.as_ref().and_then(|outer| outer.check().err()) {
+            return Err(self.end(stop));
         }
         if !self.enabled.is_on() && self.guards.holds(Guard::DisableSwitch) {
             return Err(self.end(Stop::Disabled));

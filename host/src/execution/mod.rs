@@ -83,7 +83,7 @@ impl Execution {
             Arc::clone(&session.caller),
         );
         let (limits, guards) = (function.limits, session.guards());
-        let enabled = Arc::clone(&function.enabled);
+        let meter = Meter::start(limits, Arc::clone(&function.enabled), guards);
         Execution {
             session: Arc::clone(session),
             authority: Arc::clone(&function.authority),
@@ -91,7 +91,7 @@ impl Execution {
             // Older than any: the first host call looks the function up anew.
             catalog_version: function.changed_at,
             function: Arc::clone(function),
-            meter: Arc::new(Meter::start(limits, enabled, guards)),
+            meter: Arc::new(meter.within(session.database.deadline.meter())),
             memory: MemoryMeter::new(limits.memory_bytes, guards),
             recorder,
             messages: MessageBudget::default(),

@@ -63,11 +63,33 @@ impl SessionCore {
     /// Calls a function for the current row. After an error the execution is over,
     /// and its error is what the statement fails with.
     pub(crate) fn invoke(self: &Arc<Self>, name: &str, arguments: Vec<Value>) -> Result<Value> {
-        let result = self.invoke_in_scope(name, arguments);
-        if let Err(error) = &result {
+        let for_guest = self.database.gate.is_guests();
+        let result = match for_guest {
+            true => self.refuse_to_guest(name),
+            false => Ok(()),
+        };
+        let result = result.and_then(|()| self.invoke_in_scope(name, arguments));
+        // What a guest's statement fails with is told to the guest, who may go on.
+        if let (Err(error), false) = (&result, for_guest) {
             self.scope().error.get_or_insert_with(|| error.clone());
         }
         result
+    }
+
+    /// A guest's own statement may not call functions, and is not even prepared if the
+    /// authorizer tells of one. It does not tell of those that a table brings along: in
+    /// indexes and generated columns, where they reach nothing, or in a CHECK.
+    fn refuse_to_guest(&self, name: &str) -> Result<()> {
+        let function = self.vault.catalog.expect(name)?;
+        if function.signature.is_immutable() || function.kind == Kind::Condition {
+            return Ok(());
+        }
+        Err(Error::new(
+            SqlState::DENIED,
+            format!(
+                "permission denied: the statement of a function may not call function \"{name}\""
+            ),
+        ))
     }
 
     fn invoke_in_scope(self: &Arc<Self>, name: &str, arguments: Vec<Value>) -> Result<Value> {

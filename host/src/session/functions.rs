@@ -3,6 +3,7 @@
 use super::Session;
 use super::core::SessionCore;
 use crate::error::{Error, Result};
+use crate::function::Function;
 use crate::types::Value;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
@@ -18,7 +19,7 @@ impl Session {
         }
         for (name, function) in catalog.changes_since(self.functions_version) {
             match function {
-                Some(_) => self.register(&name),
+                Some(function) => self.register(&function),
                 None => self.connection.remove_function(name.as_str(), ANY_NUMBER),
             }
             .map_err(Error::internal)?;
@@ -27,11 +28,15 @@ impl Session {
         Ok(())
     }
 
-    fn register(&self, name: &str) -> rusqlite::Result<()> {
+    fn register(&self, function: &Function) -> rusqlite::Result<()> {
         let core: Weak<SessionCore> = Arc::downgrade(&self.core);
-        let function: Box<str> = name.into();
+        let name = function.name.as_str();
         // Innocuous: a sandbox stands around it, so views and triggers may use it.
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+        let mut flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+        if function.signature.is_immutable() {
+            flags |= FunctionFlags::SQLITE_DETERMINISTIC;
+        }
+        let function: Box<str> = name.into();
         self.connection
             .create_scalar_function(name, ANY_NUMBER, flags, move |context| {
                 let core = core

@@ -44,13 +44,11 @@ impl Session {
         let name = create.name.folded.as_str();
         let engine = vault.runtime.javascript.hash();
         let before = vault.catalog.function(name);
-        vault.catalog.create(
-            new,
-            create.or_replace,
-            &engine,
-            &self.core.caller,
-            |version| self.record(name, version, None, &detail),
-        )?;
+        let record = |version| self.record(name, version, None, &detail);
+        let (replace, caller) = (create.or_replace, &self.core.caller);
+        self.change_unless_used(name, "replace", || {
+            vault.catalog.create(new, replace, &engine, caller, record)
+        })?;
         self.forget_replaced(before);
         self.tell_keyword(name);
         Ok(done(&command))
@@ -118,9 +116,9 @@ impl Session {
             return Ok(done(&command));
         }
         let before = catalog.expect_kind(&name.folded, kind, "DROP")?;
-        catalog.remove(&name.folded, |version| {
-            self.record(&name.folded, version, None, "{\"action\":\"DROP\"}")
-        })?;
+        let name = name.folded.as_str();
+        let record = |version| self.record(name, version, None, "{\"action\":\"DROP\"}");
+        self.change_unless_used(name, "drop", || catalog.remove(name, record))?;
         self.forget_replaced(Some(before));
         Ok(done(&command))
     }
@@ -130,10 +128,11 @@ impl Session {
         let engine = vault.runtime.javascript.hash();
         let record = |version| self.record(name, version, None, "{\"action\":\"SET VERSION\"}");
         let recompile = vault.runtime.recompile();
-        let before = vault.catalog.function(name);
-        vault
-            .catalog
-            .set_version(name, version, &engine, &recompile, record)?;
+        let catalog = &vault.catalog;
+        let before = catalog.function(name);
+        self.change_unless_used(name, "change", || {
+            catalog.set_version(name, version, &engine, &recompile, record)
+        })?;
         self.forget_replaced(before);
         Ok(())
     }
@@ -204,6 +203,7 @@ impl Session {
                     .collect(),
                 returns: create.returns.unwrap_or(SqlType::Void),
                 result: None,
+                volatility: create.volatility.unwrap_or_default(),
             },
             code: Code::JavaScript {
                 bytecode,
@@ -465,6 +465,7 @@ pub(super) fn done(command: &str) -> Outcome {
 /// fit it.
 pub(super) fn declared_signature(create: &CreateFunction, found: &Signature) -> Result<Signature> {
     let mut signature = found.clone();
+    signature.volatility = create.volatility.unwrap_or_default();
     let differs = || {
         Error::new(
             SqlState::INVALID_VALUE,

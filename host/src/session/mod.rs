@@ -3,6 +3,7 @@
 
 mod conditions;
 pub(crate) mod core;
+mod dependents;
 mod explain;
 mod functions;
 mod manage;
@@ -186,7 +187,9 @@ impl Session {
         if error.is_some() {
             self.core.database.roll_back_unit();
         }
-        match running.finish(error) {
+        let error = running.finish(error);
+        // An index may have called functions of its own for what was written.
+        match self.core.end_statement(error) {
             Some(error) => Err(self.fail_block(error, in_transaction)),
             None => result,
         }
@@ -261,7 +264,10 @@ impl Session {
         };
         // A COMMIT that fails may have ended the block all the same.
         let in_transaction = self.in_transaction() && !access.ends_transaction;
-        self.begin_if_needed(&access)?;
+        if let Err(error) = self.begin_if_needed(&access) {
+            self.core.database.roll_back_unit();
+            return Err(error);
+        }
         let (result, _) = self
             .core
             .database
@@ -323,10 +329,12 @@ impl Session {
     fn begin_if_needed(&self, access: &Access) -> Result<()> {
         let mut touches = false;
         let mut writes = false;
+        let mut uses_ours = false;
         for name in &access.functions {
             if builtin::lookup(name).is_some() {
                 continue;
             }
+            uses_ours = true;
             if let Some(function) = self.core.vault.catalog.function_in_any_case(name) {
                 let capabilities = function.authority.capabilities();
                 use crate::capability::Capability;
@@ -334,8 +342,16 @@ impl Session {
                 touches |= writes || capabilities.contains(Capability::DatabaseRead);
             }
         }
-        if touches {
-            self.core.database.begin_unit(writes)?;
+        let defines = access.defines && uses_ours;
+        if touches || defines {
+            self.core.database.begin_unit(writes || defines)?;
+        }
+        // Now that the lock is had, no function changes that an index may rely on.
+        if defines && self.core.vault.catalog.version() != self.functions_version {
+            return Err(Error::new(
+                SqlState::SERIALIZATION,
+                "functions changed meanwhile: run the statement again",
+            ));
         }
         Ok(())
     }

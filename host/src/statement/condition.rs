@@ -20,6 +20,12 @@ pub(super) fn create(mut cursor: Cursor<'_>, or_replace: bool) -> Result<CreateF
         let message = format!("a condition {what}");
         Err(start.error(sqlstate, message).with_hint(FORM))
     };
+    if create.volatility.is_some() {
+        return refuse(
+            SqlState::SYNTAX,
+            "is not IMMUTABLE, STABLE or VOLATILE: it computes from its context alone",
+        );
+    }
     if create.strict {
         return refuse(
             SqlState::SYNTAX,
@@ -105,8 +111,8 @@ mod tests {
             ),
             (
                 "CREATE CONDITION f(a JSON) IMMUTABLE LANGUAGE js AS ''",
-                S::FEATURE_NOT_SUPPORTED,
-                "CREATE CONDITION ... IMMUTABLE",
+                S::SYNTAX,
+                "is not IMMUTABLE",
             ),
             (
                 "CREATE CONDITION IF NOT EXISTS f LANGUAGE js AS ''",

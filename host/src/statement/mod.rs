@@ -17,6 +17,7 @@ use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};
 use crate::function::Kind as FunctionKind;
 use crate::policy::Entry;
+use crate::signature::Volatility;
 use crate::types::SqlType;
 use cursor::Cursor;
 use tokens::{Kind, Token, Tokens};
@@ -70,6 +71,8 @@ pub(crate) struct CreateFunction {
     pub(crate) returns: Option<SqlType>,
     /// Whether a NULL argument gives NULL without a call.
     pub(crate) strict: bool,
+    /// `None` if nothing is said of it.
+    pub(crate) volatility: Option<Volatility>,
     pub(crate) language: Language,
     pub(crate) body: String,
 }

@@ -25,7 +25,7 @@ pub(super) static VIEWS: [View; 7] = [
         declaration: c"CREATE TABLE functions (
             name TEXT, language TEXT, parameters TEXT, returns TEXT, strict INTEGER,
             version INTEGER, enabled INTEGER, policy TEXT, content_hash TEXT,
-            violations INTEGER, kind TEXT)",
+            violations INTEGER, kind TEXT, volatility TEXT)",
         rows: |catalog| each(catalog.functions(), |f| vec![function(f)]),
     },
     View {
@@ -108,6 +108,7 @@ fn function(function: &Function) -> Row {
         text(hash.to_hex().as_str()),
         number(function.enabled.violations()),
         text(function.kind.as_str()),
+        text(function.signature.volatility.name()),
     ]
 }
 

@@ -1,0 +1,4 @@
+//! Functions inside the client's queries: in indexes and triggers, as tables, as
+//! aggregates, and within transaction blocks.
+
+mod immutable;
