@@ -2,3 +2,4 @@
 //! aggregates, and within transaction blocks.
 
 mod immutable;
+mod triggers;
