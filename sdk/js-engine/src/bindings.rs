@@ -9,5 +9,5 @@ wit_bindgen::generate!({
     world: "javascript-engine",
 });
 
-pub(crate) use exports::heliosdb::host::javascript::{Exception, Guest};
+pub(crate) use exports::heliosdb::host::javascript::{Batch, Column, Exception, Guest};
 pub(crate) use heliosdb::host::{database_ddl, database_read, database_write, log, time, types};

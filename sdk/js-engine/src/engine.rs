@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what a procedure is; see `run` for that.
 
-use crate::{bindings::types, globals, run::Loaded};
+use crate::{bindings::types, globals, run::Loaded, table::Table};
 use rquickjs::{
     Context, Ctx, FromJs, Function, Object, Persistent, Result, Runtime, Value,
     context::intrinsic,
@@ -55,6 +55,8 @@ pub(crate) struct Engine {
     pub(crate) prelude: Prelude,
     /// The loaded procedure.
     pub(crate) loaded: RefCell<Option<Loaded>>,
+    /// The tables that are open.
+    pub(crate) tables: RefCell<Vec<Option<Table>>>,
     /// What the running call still has to answer for.
     pub(crate) rejections: Rejections,
 }
@@ -75,6 +77,12 @@ pub(crate) struct Prelude {
     pub(crate) show: Tool,
     /// A string without lone surrogates.
     pub(crate) well_formed: Tool,
+    /// What yields the rows of a table.
+    pub(crate) open_table: Tool,
+    /// The values of a table's next rows.
+    pub(crate) fetch_table: Tool,
+    /// Ends what yields the rows of a table.
+    pub(crate) close_table: Tool,
 }
 
 /// A function of the prelude, kept for the life of the instance.
@@ -135,6 +143,7 @@ fn start() -> Engine {
         context,
         prelude,
         loaded: RefCell::new(None),
+        tables: RefCell::default(),
         rejections,
     }
 }
@@ -174,6 +183,9 @@ fn evaluate_prelude(ctx: &Ctx<'_>) -> Result<Prelude> {
         rows_of: tool("rowsOf")?,
         show: tool("show")?,
         well_formed: tool("wellFormed")?,
+        open_table: tool("openTable")?,
+        fetch_table: tool("fetchTable")?,
+        close_table: tool("closeTable")?,
     })
 }
 

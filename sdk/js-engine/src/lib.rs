@@ -16,9 +16,10 @@ mod exception;
 mod globals;
 mod rows;
 mod run;
+mod table;
 mod value;
 
-use bindings::{Exception, Guest, export, log, time, types};
+use bindings::{Batch, Column, Exception, Guest, export, log, time, types};
 use std::cell::Cell;
 
 struct Component;
@@ -41,6 +42,26 @@ impl Guest for Component {
         engine::with(|ctx, engine| {
             run::call(ctx, engine, &arguments, as_json)
                 .map_err(|error| exception::caught(ctx, engine, &error))
+        })
+    }
+
+    fn open_rows(arguments: Vec<types::Value>, columns: Vec<Column>) -> Result<u32, Exception> {
+        engine::with(|ctx, engine| {
+            table::open(ctx, engine, &arguments, columns)
+                .map_err(|error| exception::caught(ctx, engine, &error))
+        })
+    }
+
+    fn fetch_rows(table: u32, most: u32) -> Result<Batch, Exception> {
+        engine::with(|ctx, engine| {
+            table::fetch(ctx, engine, table, most)
+                .map_err(|error| exception::caught(ctx, engine, &error))
+        })
+    }
+
+    fn close_rows(table: u32) -> Result<(), Exception> {
+        engine::with(|ctx, engine| {
+            table::close(ctx, engine, table).map_err(|error| exception::caught(ctx, engine, &error))
         })
     }
 }

@@ -370,5 +370,124 @@
     return list;
   }
 
-  return { refuse, recordOf, dateOf, scalarOf, rowsOf, show, wellFormed };
+  // Tables: what yields their rows, and their values taken from it.
+
+  // A batch of rows ends early once its texts and bytes have this many units.
+  const BATCH_UNITS_MAX = 65536;
+
+  const noRows = { next: () => ({ done: true }) };
+
+  function openTable(value, columns) {
+    const known = { __proto__: null };
+    for (let index = 0; index < columns.length; index++) {
+      known[columns[index]] = true;
+    }
+    const [rows, isAsync] = iteratorOf(value);
+    return { rows, next: rows.next, isAsync, columns, known, count: 0, done: false };
+  }
+
+  function iteratorOf(value) {
+    if (value === null || value === undefined) {
+      return [noRows, false];
+    }
+    if (typeof value === 'object' && !isView(value) && attempt(stringValue, value) === undefined) {
+      if (typeof value[asyncIterator] === 'function') {
+        return [value[asyncIterator](), true];
+      }
+      if (typeof value[iterator] === 'function') {
+        return [value[iterator](), false];
+      }
+    }
+    throw new TypeError('a table is an array or another iterable of rows');
+  }
+
+  // The values of the next rows, one row after the other.
+  function fetchTable(table, most) {
+    return table.isAsync ? fetchLater(table, most) : fetchNow(table, most);
+  }
+
+  function fetchNow(table, most) {
+    const batch = { values: [], units: 0 };
+    for (let row = 0; row < most && batch.units < BATCH_UNITS_MAX; row++) {
+      if (!takeRow(table, batch, table.next.call(table.rows))) {
+        break;
+      }
+    }
+    return batch.values;
+  }
+
+  async function fetchLater(table, most) {
+    const batch = { values: [], units: 0 };
+    for (let row = 0; row < most && batch.units < BATCH_UNITS_MAX; row++) {
+      if (!takeRow(table, batch, await table.next.call(table.rows))) {
+        break;
+      }
+    }
+    return batch.values;
+  }
+
+  function takeRow(table, batch, step) {
+    if (step.done) {
+      table.done = true;
+      return false;
+    }
+    const row = step.value;
+    table.count++;
+    if (isArray(row)) {
+      takeArray(table, batch, row);
+    } else if (typeof row === 'object' && row !== null) {
+      takeObject(table, batch, row);
+    } else {
+      throw new TypeError(`row ${table.count} is neither an object nor an array`);
+    }
+    return true;
+  }
+
+  function takeArray({ columns, count }, batch, row) {
+    if (row.length !== columns.length) {
+      throw new TypeError(`row ${count} has ${row.length} values for ${columns.length} columns`);
+    }
+    for (let index = 0; index < columns.length; index++) {
+      take(batch, row[index]);
+    }
+  }
+
+  function takeObject({ columns, known, count }, batch, row) {
+    const own = keys(row);
+    for (let index = 0; index < own.length; index++) {
+      if (known[own[index]] === undefined) {
+        throw new TypeError(`row ${count} has a member "${own[index]}", which is no column`);
+      }
+    }
+    for (let index = 0; index < columns.length; index++) {
+      const name = columns[index];
+      const value = row[name];
+      if (value === undefined && !(name in row)) {
+        throw new TypeError(`row ${count} has no member "${name}"`);
+      }
+      take(batch, value);
+    }
+  }
+
+  function take(batch, value) {
+    const { values } = batch;
+    values[values.length] = value;
+    if (typeof value === 'string') {
+      batch.units += value.length;
+    } else if (typeof value === 'object' && value !== null) {
+      batch.units += isView(value) ? bytesOf(value).length : 256;
+    }
+  }
+
+  // What was left early ends as it does by leaving a for loop.
+  function closeTable(table) {
+    if (!table.done && typeof table.rows.return === 'function') {
+      table.done = true;
+      return table.rows.return();
+    }
+  }
+
+  return {
+    refuse, recordOf, dateOf, scalarOf, rowsOf, show, wellFormed, openTable, fetchTable, closeTable,
+  };
 })

@@ -4,6 +4,7 @@ use crate::{
     bindings::types,
     compile,
     engine::Engine,
+    table,
     value::{self, Objects},
 };
 use rquickjs::{
@@ -46,14 +47,23 @@ pub(crate) fn call(
     arguments: &[types::Value],
     as_json: bool,
 ) -> Result<types::Value> {
+    let result = run(ctx, engine, arguments)
+        .and_then(|(returned, name)| convert(ctx, engine, returned, as_json, name));
+    finish(ctx, engine, result)
+}
+
+/// What the loaded procedure returns, or comes to if that is a promise; and its name.
+pub(crate) fn run<'js>(
+    ctx: &Ctx<'js>,
+    engine: &Engine,
+    arguments: &[types::Value],
+) -> Result<(Value<'js>, &'static str)> {
     let (name, entry) = match &*engine.loaded.borrow() {
         Some(loaded) => (loaded.name, loaded.entry.clone().restore(ctx)?),
         None => return Err(Exception::throw_type(ctx, "no module is loaded")),
     };
-    let result = invoke(ctx, engine, &entry, arguments)
-        .and_then(|returned| settle_call(ctx, returned, name))
-        .and_then(|returned| convert(ctx, engine, returned, as_json, name));
-    finish(ctx, engine, result)
+    let returned = invoke(ctx, engine, &entry, arguments)?;
+    Ok((settle_call(ctx, returned, name)?, name))
 }
 
 /// Calls and compiles something of each kind, so that the snapshot holds what that
@@ -82,6 +92,7 @@ pub(crate) fn warm_up(ctx: &Ctx<'_>, engine: &Engine) {
     for _ in 0..2 {
         call(ctx, engine, &arguments, true).expect("the first call returns");
     }
+    table::warm_up(ctx, engine);
     engine.loaded.replace(None);
 }
 
@@ -135,7 +146,11 @@ fn convert<'js>(
     value::to_json(ctx, engine, settle_call(ctx, rows, name)?)
 }
 
-fn settle_call<'js>(ctx: &Ctx<'js>, returned: Value<'js>, name: &str) -> Result<Value<'js>> {
+pub(crate) fn settle_call<'js>(
+    ctx: &Ctx<'js>,
+    returned: Value<'js>,
+    name: &str,
+) -> Result<Value<'js>> {
     settle(ctx, returned, || {
         format!("the promise that {name} returned never settles")
     })
@@ -162,7 +177,7 @@ fn settle<'js>(
 
 /// Runs the jobs that are left, and fails what succeeded if a promise was rejected
 /// that nobody waits for: its error would be lost otherwise.
-fn finish<T>(ctx: &Ctx<'_>, engine: &Engine, result: Result<T>) -> Result<T> {
+pub(crate) fn finish<T>(ctx: &Ctx<'_>, engine: &Engine, result: Result<T>) -> Result<T> {
     if result.is_err() {
         // The jobs of a failed call have nothing left to contribute, and the
         // pending exception must reach the caller.

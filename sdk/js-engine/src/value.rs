@@ -16,6 +16,8 @@ const SAFE_INTEGER: i64 = (1 << 53) - 1;
 pub(crate) enum Objects {
     /// It is a TypeError.
     Refused,
+    /// It is a TypeError that speaks of a column.
+    RefusedInColumn,
     /// It becomes JSON.
     Json,
 }
@@ -152,6 +154,10 @@ fn object<'js>(
             ctx,
             "cannot return an object as a SQL value; declare RETURNS JSON",
         )),
+        Objects::RefusedInColumn => Err(Exception::throw_type(
+            ctx,
+            "cannot return an object as a SQL value; declare the column JSON",
+        )),
     }
 }
 
@@ -182,7 +188,9 @@ fn bytes<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Option<Vec<u8>> {
 
 fn refusal(ctx: &Ctx<'_>, what: &str, objects: Objects) -> Error {
     let message = match objects {
-        Objects::Refused => format!("cannot return {what} as a SQL value"),
+        Objects::Refused | Objects::RefusedInColumn => {
+            format!("cannot return {what} as a SQL value")
+        }
         Objects::Json => format!("cannot pass {what} as a SQL parameter"),
     };
     Exception::throw_type(ctx, &message)
