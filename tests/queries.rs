@@ -2,4 +2,6 @@
 //! aggregates, and within transaction blocks.
 
 mod immutable;
+mod tables;
+mod tables_of_components;
 mod triggers;

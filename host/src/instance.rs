@@ -1,6 +1,10 @@
 //! A guest that is running: a fresh store and instance for each execution, which is
 //! discarded after any failure.
 
+mod rows;
+
+pub(crate) use rows::Rows;
+
 use crate::admission::Place;
 use crate::bindings::JavascriptEngine;
 use crate::bindings::heliosdb::host::types as wit;
@@ -10,7 +14,7 @@ use crate::engine::FUEL_BETWEEN_CHECKS;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::meter::{Cost, Meter, Stop};
 use crate::execution::{Execution, HostFault};
-use crate::function::{Code, Function};
+use crate::function::{Code, ExportPath, Function};
 use crate::guard::Guard;
 use crate::javascript;
 use crate::limits::{self, Exceeded, Limit};
@@ -29,6 +33,8 @@ pub(crate) struct Running {
     meter: Arc<Meter>,
     function: Arc<Function>,
     guest: Guest,
+    /// What the host holds of the rows of open tables, in bytes.
+    rows_bytes: usize,
     /// Given back after the store is gone, since it stands for the store's memory.
     _place: Place,
 }
@@ -37,7 +43,14 @@ enum Guest {
     /// Nothing is instantiated: the instance failed to start, or a call failed.
     None,
     JavaScript(Box<JavascriptEngine>),
-    Component(Func),
+    Component(Exports),
+}
+
+/// What is called of a component.
+struct Exports {
+    function: Func,
+    /// The method behind a table that is a resource.
+    next: Option<Func>,
 }
 
 /// Why a guest's call ended without a result.
@@ -75,6 +88,7 @@ impl Running {
             meter,
             function: Arc::clone(function),
             guest: Guest::None,
+            rows_bytes: 0,
             _place: place,
         };
         match running.instantiate(&linked) {
@@ -94,44 +108,41 @@ impl Running {
     /// Calls the function with values of its parameters' types. After an error the
     /// instance is gone, and only `finish` remains to be called.
     pub(crate) fn invoke(&mut self, arguments: &[Value]) -> Result<Value> {
+        self.begin_invocation();
+        let returns = self.function.signature.returns;
+        self.with_guest(|running, guest| {
+            let value = match guest {
+                Guest::None => Err(Ending::Error(unexplained())),
+                Guest::JavaScript(engine) => running.call_javascript(engine, arguments),
+                Guest::Component(exports) => running.call_component(&exports.function, arguments),
+            }?;
+            // What it left open is none of the next row's.
+            let ended = running.store.data_mut().end_invocation();
+            ended.map_err(|trap| running.trapped(&trap))?;
+            value.coerce(returns).map_err(Ending::Error)
+        })
+    }
+
+    fn begin_invocation(&mut self) {
         let recorder = &mut self.store.data_mut().recorder;
         recorder.invocations += 1;
         if recorder.invocations > 1 {
             // The statement around it has worked since the last row.
             self.meter.begin_waiting();
         }
-        let result = self.invoke_guest(arguments).and_then(|value| {
-            // What it left open is none of the next row's.
-            let ended = self.store.data_mut().end_invocation();
-            ended.map(|()| value).map_err(|trap| self.trapped(&trap))
-        });
-        result
-            .and_then(|value| {
-                value
-                    .coerce(self.function.signature.returns)
-                    .map_err(Ending::Error)
-            })
-            .map_err(|ending| self.explain(ending))
     }
 
-    fn invoke_guest(&mut self, arguments: &[Value]) -> Result<Value, Ending> {
-        match std::mem::replace(&mut self.guest, Guest::None) {
-            Guest::None => Err(Ending::Error(unexplained())),
-            Guest::JavaScript(engine) => {
-                let result = self.call_javascript(&engine, arguments);
-                if result.is_ok() {
-                    self.guest = Guest::JavaScript(engine);
-                }
-                result
-            }
-            Guest::Component(func) => {
-                let result = self.call_component(&func, arguments);
-                if result.is_ok() {
-                    self.guest = Guest::Component(func);
-                }
-                result
-            }
+    /// Works with the instance, which is dropped if that fails.
+    fn with_guest<R>(
+        &mut self,
+        work: impl FnOnce(&mut Running, &Guest) -> Result<R, Ending>,
+    ) -> Result<R> {
+        let guest = std::mem::replace(&mut self.guest, Guest::None);
+        let result = work(self, &guest);
+        if result.is_ok() {
+            self.guest = guest;
         }
+        result.map_err(|ending| self.explain(ending))
     }
 
     /// Appends what was recorded until now, if a commit of its writes follows.
@@ -175,10 +186,22 @@ impl Running {
                     &self.meter,
                 );
                 let instance = self.settle(started)?;
-                let func = instance.get_func(&mut self.store, index);
-                return func
-                    .map(Guest::Component)
-                    .ok_or(Ending::Error(unexplained()));
+                let next = match function.signature.result.as_ref() {
+                    Some(result) => result.next_method(),
+                    None => None,
+                };
+                let next = next.map(|method| {
+                    let path = ExportPath {
+                        interface: export.interface.clone(),
+                        function: method.to_string(),
+                    };
+                    ready.export(&path)
+                });
+                let next = next.transpose().map_err(Ending::Error)?;
+                let next = next.and_then(|index| instance.get_func(&mut self.store, index));
+                let function = instance.get_func(&mut self.store, index);
+                let function = function.ok_or(Ending::Error(unexplained()))?;
+                return Ok(Guest::Component(Exports { function, next }));
             }
             (Code::JavaScript { bytecode, .. }, Some(engine)) => (bytecode, engine),
             (Code::JavaScript { .. }, None) => return Err(Ending::Error(unexplained())),
@@ -224,11 +247,39 @@ impl Running {
     }
 
     fn call_component(&mut self, func: &Func, arguments: &[Value]) -> Result<Value, Ending> {
+        let (val, ty) = match self.function.signature.result {
+            Some(_) => self.call_for_val(func, arguments)?,
+            None => {
+                self.call_dynamically(func, arguments, &mut [])?;
+                return Ok(Value::Null);
+            }
+        };
+        self.component_result(val, &ty)
+            .map_err(|error| match self.meter.ended() {
+                Some(stop) => self.stopped(stop),
+                None => Ending::Error(error),
+            })
+    }
+
+    /// Calls a component's function that has a result.
+    fn call_for_val(&mut self, func: &Func, arguments: &[Value]) -> Result<(Val, WitType), Ending> {
+        let mut results = [Val::Bool(false)];
+        self.call_dynamically(func, arguments, &mut results)?;
+        let [val] = results;
+        let ty = self.function.signature.result.clone();
+        ty.map(|ty| (val, ty)).ok_or(Ending::Error(unexplained()))
+    }
+
+    fn call_dynamically(
+        &mut self,
+        func: &Func,
+        arguments: &[Value],
+        results: &mut [Val],
+    ) -> Result<(), Ending> {
         let function = Arc::clone(&self.function);
-        let signature = &function.signature;
         let arguments = arguments
             .iter()
-            .zip(&signature.parameters)
+            .zip(&function.signature.parameters)
             .map(|(value, parameter)| match &parameter.wit_type {
                 Some(ty) => convert::lower(value, ty)
                     .map_err(|e| e.with_detail(format!("parameter \"{}\"", parameter.name))),
@@ -236,25 +287,12 @@ impl Running {
             })
             .collect::<Result<Vec<Val>>>()
             .map_err(Ending::Error)?;
-        let mut results = [Val::Bool(false)];
-        let results = &mut results[..usize::from(signature.result.is_some())];
         let store = &mut self.store;
         let called = drive(
             func.call_async(&mut *store, &arguments, results),
             &self.meter,
         );
-        self.settle(called)?;
-        match (&signature.result, results.first_mut()) {
-            (Some(ty), Some(val)) => {
-                let val = std::mem::replace(val, Val::Bool(false));
-                self.component_result(val, ty)
-                    .map_err(|error| match self.meter.ended() {
-                        Some(stop) => self.stopped(stop),
-                        None => Ending::Error(error),
-                    })
-            }
-            _ => Ok(Value::Null),
-        }
+        self.settle(called)
     }
 
     /// Takes `result<T, E>` apart: an error of the guest is an error of the call.

@@ -258,7 +258,11 @@ pub(crate) const MEMORY_BYTES_MAX: u64 = Limits::MOST.memory_bytes;
 /// The longest SQL text of one guest request.
 pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
 
-/// The largest result of one guest query, as the host holds it.
+/// The columns of a table that a function returns, its parameters with them.
+pub(crate) const TABLE_COLUMNS_MAX: usize = 1_000;
+
+/// The largest result of one guest query, and what is held of the rows of tables that a
+/// function returns, as the host holds it.
 pub(crate) const RESULT_BYTES_MAX: usize = 16 << 20;
 
 /// What SQLite holds for one execution, in memory and in temporary files.

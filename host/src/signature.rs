@@ -12,8 +12,18 @@ pub(crate) struct Signature {
     pub(crate) returns: SqlType,
     /// A component's result type; none for JavaScript and for no result.
     pub(crate) result: Option<WitType>,
+    /// The columns, if it returns a table; `returns` is nothing then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<Vec<Column>>,
     #[serde(default)]
     pub(crate) volatility: Volatility,
+}
+
+/// A column of a table that a function returns.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) sql_type: SqlType,
 }
 
 /// What the same arguments give.
@@ -72,6 +82,12 @@ pub(crate) enum WitType {
         ok: Option<Box<WitType>>,
         err: Option<Box<WitType>>,
     },
+    /// A resource that yields a table: its method `next`, in the function's own interface,
+    /// and what that returns.
+    Rows {
+        next: String,
+        batch: Box<WitType>,
+    },
 }
 
 impl WitType {
@@ -106,6 +122,7 @@ impl WitType {
             WitType::Timestamp => SqlType::Timestamp,
             WitType::Option(inner) => inner.sql_type(),
             WitType::Result { ok, .. } => ok.as_ref().map_or(SqlType::Void, |ok| ok.sql_type()),
+            WitType::Rows { .. } => SqlType::Void,
             WitType::Json
             | WitType::Error
             | WitType::List(_)
@@ -113,6 +130,29 @@ impl WitType {
             | WitType::Record(_)
             | WitType::Variant(_)
             | WitType::Flags(_) => SqlType::Json,
+        }
+    }
+
+    /// The fields of a row, if it is a table, or one row of one.
+    pub(crate) fn row(&self) -> Option<&[(String, WitType)]> {
+        match self {
+            WitType::Record(fields) if !fields.is_empty() => Some(fields),
+            WitType::List(item) => match &**item {
+                WitType::Record(fields) if !fields.is_empty() => Some(fields),
+                _ => None,
+            },
+            WitType::Result { ok: Some(ok), .. } => ok.row(),
+            WitType::Rows { batch, .. } => batch.row(),
+            _ => None,
+        }
+    }
+
+    /// The method behind a table that is a resource.
+    pub(crate) fn next_method(&self) -> Option<&str> {
+        match self {
+            WitType::Rows { next, .. } => Some(next),
+            WitType::Result { ok: Some(ok), .. } => ok.next_method(),
+            _ => None,
         }
     }
 
@@ -150,6 +190,18 @@ impl Signature {
         self.volatility == Volatility::Immutable
     }
 
+    /// What stands after RETURNS: `TABLE (id BIGINT, name TEXT)`.
+    pub(crate) fn returns_text(&self) -> String {
+        let Some(columns) = &self.table else {
+            return self.returns.to_string();
+        };
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.sql_type))
+            .collect();
+        format!("TABLE ({})", columns.join(", "))
+    }
+
     /// The types of the parameters, for a SQL signature: `bigint, text`.
     pub(crate) fn parameter_types(&self) -> String {
         let types: Vec<_> = self
@@ -169,6 +221,6 @@ impl fmt::Display for Signature {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{} {}", parameter.name, parameter.sql_type)?;
         }
-        write!(f, ") RETURNS {}", self.returns)
+        write!(f, ") RETURNS {}", self.returns_text())
     }
 }

@@ -17,13 +17,14 @@ const WASI: &str = "host/src/wasi/";
 
 /// The only files with unsafe code; each block in them says why it is sound, or, in the
 /// hostile guest, that it is not.
-const UNSAFE: [&str; 11] = [
+const UNSAFE: [&str; 12] = [
     "guests/rust/hostile/src/lib.rs",
     "host/src/audit/table.rs",
     "host/src/database/memory.rs",
     "host/src/database/sqlite.rs",
     "host/src/database/temporary.rs",
     "host/src/engine/cache.rs",
+    "host/src/session/tables.rs",
     "host/src/views/mod.rs",
     "sdk/js-engine/build/src/stack.rs",
     "sdk/js-engine/src/lib.rs",

@@ -9,6 +9,7 @@ mod weight;
 mod wit;
 
 pub(crate) use bounds::invalid;
+pub(crate) use wit::columns;
 
 use crate::capability::Capability;
 use crate::error::{Error, Result, SqlState, nearest};
@@ -241,12 +242,16 @@ fn import_name(resolve: &Resolve, key: &WorldKey, item: &WorldItem) -> String {
 }
 
 fn exported_functions(resolve: &Resolve, key: &WorldKey, item: &WorldItem) -> Vec<Export> {
+    let id = match item {
+        WorldItem::Interface { id, .. } => Some(*id),
+        _ => None,
+    };
     let export = |interface: Option<String>, function: &wit_parser::Function| Export {
         path: ExportPath {
             interface,
             function: function.name.clone(),
         },
-        signature: wit::signature(resolve, function),
+        signature: wit::signature(resolve, id, function),
     };
     match item {
         WorldItem::Function(function) => vec![export(None, function)],

@@ -1,14 +1,20 @@
 //! From WIT, as wit-parser decodes it, to signatures. Knows no values.
 
 use super::{HOST_PACKAGE, sql_name};
-use crate::signature::{Parameter, Signature, WitType};
-use wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId, TypeOwner};
+use crate::signature::{Column, Parameter, Signature, WitType};
+use wit_parser::{
+    Function, FunctionKind, Handle, InterfaceId, Resolve, Type, TypeDefKind, TypeId, TypeOwner,
+};
 
 /// Nesting beyond this is refused: conversion recurses.
 const DEPTH_MAX: usize = 32;
 
 /// The SQL signature of an exported function, or why it has none.
-pub(super) fn signature(resolve: &Resolve, function: &Function) -> Result<Signature, String> {
+pub(super) fn signature(
+    resolve: &Resolve,
+    interface: Option<InterfaceId>,
+    function: &Function,
+) -> Result<Signature, String> {
     if !matches!(function.kind, FunctionKind::Freestanding) {
         return Err("it is asynchronous or belongs to a resource".to_string());
     }
@@ -27,15 +33,84 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> Result<Signat
     let result = function
         .result
         .as_ref()
-        .map(|ty| wit_type(resolve, ty, 0))
+        .map(|ty| result_type(resolve, interface, ty))
         .transpose()?;
+    let is_table = result.as_ref().is_some_and(|ty| ty.next_method().is_some());
     Ok(Signature {
+        table: result.as_ref().filter(|_| is_table).and_then(columns),
         parameters,
         returns: result
             .as_ref()
             .map_or(crate::types::SqlType::Void, WitType::sql_type),
         result,
         volatility: Default::default(),
+    })
+}
+
+/// The columns of a table of the type.
+pub(crate) fn columns(ty: &WitType) -> Option<Vec<Column>> {
+    let fields = ty.row()?.iter();
+    let column = |(name, ty): &(String, WitType)| Column {
+        name: sql_name(name),
+        sql_type: ty.sql_type(),
+    };
+    Some(fields.map(column).collect())
+}
+
+/// A result may be what no value can be: a resource that yields rows.
+fn result_type(
+    resolve: &Resolve,
+    interface: Option<InterfaceId>,
+    ty: &Type,
+) -> Result<WitType, String> {
+    let Type::Id(id) = ty else {
+        return wit_type(resolve, ty, 0);
+    };
+    match &resolve.types[*id].kind {
+        TypeDefKind::Handle(Handle::Own(resource)) => rows(resolve, interface, *resource),
+        TypeDefKind::Type(ty) if matches!(ty, Type::Id(_)) && host_type(resolve, *id).is_none() => {
+            result_type(resolve, interface, ty)
+        }
+        TypeDefKind::Result(result) => {
+            let ok = result.ok.as_ref();
+            let ok = ok.map(|ty| result_type(resolve, interface, ty).map(Box::new));
+            let err = result.err.as_ref();
+            let err = err.map(|ty| wit_type(resolve, ty, 1).map(Box::new));
+            Ok(WitType::Result {
+                ok: ok.transpose()?,
+                err: err.transpose()?,
+            })
+        }
+        _ => wit_type(resolve, ty, 0),
+    }
+}
+
+/// A resource with `next: func(most: u32) -> list<record>`, or a result of that.
+fn rows(
+    resolve: &Resolve,
+    interface: Option<InterfaceId>,
+    resource: TypeId,
+) -> Result<WitType, String> {
+    const FORM: &str = "a resource it returns has a method next: func(most: u32) -> list<record>";
+    let name = resolve.types[resource].name.as_deref().ok_or(FORM)?;
+    let next = format!("[method]{name}.next");
+    let functions = &resolve.interfaces[interface.ok_or(FORM)?].functions;
+    let function = functions.get(&next).ok_or(FORM)?;
+    let is_method = matches!(function.kind, FunctionKind::Method(of) if of == resource);
+    let takes = function.params.iter().map(|parameter| &parameter.ty);
+    let takes_most = matches!(takes.collect::<Vec<_>>()[..], [_, Type::U32]);
+    let batch = function.result.as_ref().ok_or(FORM)?;
+    let batch = wit_type(resolve, batch, 1)?;
+    let gives_rows = match &batch {
+        WitType::Result { ok: Some(ok), .. } => matches!(**ok, WitType::List(_)),
+        other => matches!(other, WitType::List(_)),
+    };
+    if !is_method || !takes_most || !gives_rows || batch.row().is_none() {
+        return Err(FORM.to_string());
+    }
+    Ok(WitType::Rows {
+        next,
+        batch: Box::new(batch),
     })
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Access {
     pub(crate) through: Vec<String>,
     /// SQL functions, lower case.
     pub(crate) functions: Vec<String>,
+    /// What the client's statement reads, lower case: a function may be among it.
+    pub(crate) row_functions: Vec<String>,
     /// Why it was refused to the client.
     pub(crate) refused: Option<&'static str>,
     /// Whether the client's statement makes or alters a table or an index.
@@ -187,6 +189,15 @@ impl Gate {
                 match context.action {
                     AuthAction::Function { function_name } => {
                         note(&mut access.functions, function_name.to_ascii_lowercase());
+                    }
+                    AuthAction::Read { table_name, .. } => {
+                        let known = &mut access.row_functions;
+                        if !known
+                            .iter()
+                            .any(|name| name.eq_ignore_ascii_case(table_name))
+                        {
+                            known.push(table_name.to_ascii_lowercase());
+                        }
                     }
                     AuthAction::CreateTable { .. }
                     | AuthAction::CreateTempTable { .. }

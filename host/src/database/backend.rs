@@ -395,7 +395,7 @@ impl Database {
         })
     }
 
-    fn is_module(&self, name: &str) -> Result<bool, Failure> {
+    pub(crate) fn is_module(&self, name: &str) -> Result<bool, Failure> {
         let (statement, _) = self
             .handle
             .prepare("SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE")?;

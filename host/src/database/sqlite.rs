@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "SQLite's C interface; every use is argued")]
 
 use rusqlite::ffi;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -161,6 +161,24 @@ impl Handle {
         if let Ok(db) = self.raw() {
             // SAFETY: the connection is open.
             unsafe { ffi::sqlite3_set_last_insert_rowid(db.as_ptr(), rowid) }
+        }
+    }
+
+    /// Forgets a module of virtual tables, if there is one of this name.
+    pub(crate) fn drop_module(&self, name: &str) {
+        let (Ok(db), Ok(name)) = (self.raw(), CString::new(name)) else {
+            return;
+        };
+        // SAFETY: the connection is open, the name NUL-terminated; without methods SQLite
+        // makes no module, and destroys the one that there was.
+        unsafe {
+            ffi::sqlite3_create_module_v2(
+                db.as_ptr(),
+                name.as_ptr(),
+                ptr::null(),
+                ptr::null_mut(),
+                None,
+            );
         }
     }
 

@@ -192,6 +192,15 @@ impl Execution {
         })
     }
 
+    /// Transactions end where a guest hands over some rows of a table and stays: they are
+    /// rolled back. Its cursors stay.
+    pub(crate) fn end_transactions(&mut self) -> wasmtime::Result<()> {
+        if self.open.is_settled() {
+            return Ok(());
+        }
+        self.let_go(|execution| execution.roll_back_from(0))
+    }
+
     /// Closes what a guest no longer holds: it gets back what was charged for that.
     pub(super) fn let_go(
         &mut self,

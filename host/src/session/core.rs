@@ -11,8 +11,9 @@ use crate::execution::record::Recorder;
 use crate::execution::refuse_call;
 use crate::function::{Function, Kind};
 use crate::guard::{Guard, Guards};
-use crate::instance::Running;
+use crate::instance::{Rows, Running};
 use crate::session::Notice;
+use crate::signature::Column;
 use crate::types::Value;
 use crate::vault::VaultCore;
 use std::collections::HashMap;
@@ -63,17 +64,61 @@ impl SessionCore {
     /// Calls a function for the current row. After an error the execution is over,
     /// and its error is what the statement fails with.
     pub(crate) fn invoke(self: &Arc<Self>, name: &str, arguments: Vec<Value>) -> Result<Value> {
-        let for_guest = self.database.gate.is_guests();
-        let result = match for_guest {
-            true => self.refuse_to_guest(name),
-            false => Ok(()),
-        };
-        let result = result.and_then(|()| self.invoke_in_scope(name, arguments));
-        // What a guest's statement fails with is told to the guest, who may go on.
-        if let (Err(error), false) = (&result, for_guest) {
-            self.scope().error.get_or_insert_with(|| error.clone());
+        self.noting_errors(|| {
+            if self.database.gate.is_guests() {
+                self.refuse_to_guest(name)?;
+            }
+            self.invoke_in_scope(name, arguments)
+        })
+    }
+
+    /// What makes a statement of a call.
+    pub(super) fn call_prefix(&self, name: &str) -> &'static str {
+        let function = self.vault.catalog.function(name);
+        let is_table = function.is_some_and(|function| function.signature.table.is_some());
+        match is_table {
+            true => "SELECT * FROM ",
+            false => "SELECT ",
         }
-        result
+    }
+
+    /// Calls a function that returns a table. Of a STRICT one there may be none.
+    pub(super) fn open_rows(
+        self: &Arc<Self>,
+        name: &str,
+        columns: &[Column],
+        arguments: Vec<Value>,
+    ) -> Result<Option<Rows>> {
+        self.noting_errors(|| {
+            if self.database.gate.is_guests() {
+                return Err(not_for_guests(name));
+            }
+            self.in_scope(name, arguments, |running, arguments| {
+                let function = running.function();
+                if function.signature.table.as_deref() != Some(columns) {
+                    return Err(changed(function));
+                }
+                running.open_rows(arguments)
+            })
+        })
+    }
+
+    /// The next row of a table, unless there are no more.
+    pub(super) fn next_row(
+        self: &Arc<Self>,
+        name: &str,
+        rows: &mut Rows,
+    ) -> Result<Option<Vec<Value>>> {
+        self.noting_errors(|| self.with_running(name, |running| running.next_row(rows)))
+    }
+
+    /// Takes no more rows of a table. That it fails ends the statement with an error.
+    pub(super) fn close_rows(self: &Arc<Self>, name: &str, rows: Rows) {
+        // After an error there is nothing to close.
+        if self.scope().running.contains_key(name) {
+            let close = || self.with_running(name, |running| running.close_rows(rows));
+            let _ = self.noting_errors(close);
+        }
     }
 
     /// A guest's own statement may not call functions, and is not even prepared if the
@@ -84,24 +129,46 @@ impl SessionCore {
         if function.signature.is_immutable() || function.kind == Kind::Condition {
             return Ok(());
         }
-        Err(Error::new(
-            SqlState::DENIED,
-            format!(
-                "permission denied: the statement of a function may not call function \"{name}\""
-            ),
-        ))
+        Err(not_for_guests(name))
+    }
+
+    /// What a statement fails with over a function, unless it is a guest's statement:
+    /// the guest is told, and may go on.
+    fn noting_errors<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        let result = work();
+        if let (Err(error), false) = (&result, self.database.gate.is_guests()) {
+            self.scope().error.get_or_insert_with(|| error.clone());
+        }
+        result
     }
 
     fn invoke_in_scope(self: &Arc<Self>, name: &str, arguments: Vec<Value>) -> Result<Value> {
+        let is_running = self.scope().running.contains_key(name);
+        if !is_running {
+            let function = self.vault.catalog.expect(name)?;
+            if function.kind == Kind::Condition {
+                return self.decide(&function, &arguments);
+            }
+            refuse_table(&function)?;
+        }
+        let value = self.in_scope(name, arguments, Running::invoke)?;
+        Ok(value.unwrap_or(Value::Null))
+    }
+
+    /// Works with the function's execution in the statement, which begins with the first
+    /// call. A STRICT function is not called with NULL.
+    fn in_scope<R>(
+        self: &Arc<Self>,
+        name: &str,
+        arguments: Vec<Value>,
+        work: impl FnOnce(&mut Running, &[Value]) -> Result<R>,
+    ) -> Result<Option<R>> {
         // Taken out, not borrowed: the guest may run for long, and nothing must wait.
         let running = self.scope().running.remove(name);
         let function = match &running {
             Some(running) => Arc::clone(running.function()),
             None => self.vault.catalog.expect(name)?,
         };
-        if function.kind == Kind::Condition {
-            return self.decide(&function, &arguments);
-        }
         let arguments = match coerce_arguments(&function, arguments) {
             Ok(arguments) => arguments,
             Err(error) => {
@@ -116,16 +183,39 @@ impl SessionCore {
             if let Some(running) = running {
                 self.scope().running.insert(name.to_string(), running);
             }
-            return Ok(Value::Null);
+            return Ok(None);
         }
-        let mut running = match running {
+        let running = match running {
             Some(running) => running,
             None => self.start(&function)?,
         };
-        match running.invoke(&arguments) {
-            Ok(value) => {
+        self.work(name, running, |running| work(running, &arguments))
+            .map(Some)
+    }
+
+    /// Works with an execution that has begun.
+    fn with_running<R>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&mut Running) -> Result<R>,
+    ) -> Result<R> {
+        let running = self.scope().running.remove(name);
+        match running {
+            Some(running) => self.work(name, running, work),
+            None => Err(Error::internal("a table's execution is over")),
+        }
+    }
+
+    fn work<R>(
+        &self,
+        name: &str,
+        mut running: Running,
+        work: impl FnOnce(&mut Running) -> Result<R>,
+    ) -> Result<R> {
+        match work(&mut running) {
+            Ok(result) => {
                 self.scope().running.insert(name.to_string(), running);
-                Ok(value)
+                Ok(result)
             }
             Err(error) => Err(running.finish(Some(error.clone())).unwrap_or(error)),
         }
@@ -227,6 +317,32 @@ impl SessionCore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A table is no value.
+pub(super) fn refuse_table(function: &Function) -> Result<()> {
+    if function.signature.table.is_none() {
+        return Ok(());
+    }
+    let name = &function.name;
+    let types = function.signature.parameter_types();
+    Err(Error::new(
+        SqlState::WRONG_OBJECT,
+        format!("function \"{name}\" returns a table, not a value"),
+    )
+    .with_hint(format!("SELECT * FROM {name}({types});")))
+}
+
+fn not_for_guests(name: &str) -> Error {
+    let message =
+        format!("permission denied: the statement of a function may not call function \"{name}\"");
+    Error::new(SqlState::DENIED, message)
+}
+
+/// Its columns are no longer those that the statement was made for.
+fn changed(function: &Function) -> Error {
+    let message = format!("function \"{}\" changed meanwhile", function.name);
+    Error::new(SqlState::SERIALIZATION, message).with_hint("run the statement again")
 }
 
 fn no_nested_place(function: &Function) -> Error {

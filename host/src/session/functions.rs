@@ -18,10 +18,11 @@ impl Session {
             return Ok(());
         }
         for (name, function) in catalog.changes_since(self.functions_version) {
-            match function {
-                Some(function) => self.register(&function),
+            match &function {
+                Some(function) => self.register(function),
                 None => self.connection.remove_function(name.as_str(), ANY_NUMBER),
             }
+            .and_then(|()| self.register_table(&name, function.as_deref()))
             .map_err(Error::internal)?;
         }
         self.functions_version = version;
@@ -69,7 +70,11 @@ fn invoke(
     Ok(value.into_sqlite(declared.unwrap_or(crate::types::SqlType::Text)))
 }
 
-fn argument(core: &SessionCore, function: &str, value: ValueRef<'_>) -> rusqlite::Result<Value> {
+pub(super) fn argument(
+    core: &SessionCore,
+    function: &str,
+    value: ValueRef<'_>,
+) -> rusqlite::Result<Value> {
     Ok(match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(n) => Value::Integer(n),
@@ -85,6 +90,6 @@ fn argument(core: &SessionCore, function: &str, value: ValueRef<'_>) -> rusqlite
 }
 
 /// SQLite carries only the text; the session has the error itself.
-fn user_error(message: &str) -> rusqlite::Error {
+pub(super) fn user_error(message: &str) -> rusqlite::Error {
     rusqlite::Error::UserFunctionError(message.into())
 }

@@ -14,8 +14,8 @@ use crate::guard::{Guard, Guards};
 use crate::limits;
 use crate::linker::Linked;
 use crate::policy::OwnLimits;
-use crate::signature::{Parameter, Signature};
-use crate::statement::{Alteration, CreateFunction, Language, Name};
+use crate::signature::{Column, Parameter, Signature};
+use crate::statement::{self, Alteration, CreateFunction, Language, Name};
 use crate::types::SqlType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,6 +30,7 @@ impl Session {
         self.refuse_in_transaction(&command)?;
         self.refuse_taken_name(&create.name.folded)?;
         let new = self.new_function(&create)?;
+        self.refuse_table_name(&new)?;
         let action = if create.or_replace {
             "CREATE OR REPLACE"
         } else {
@@ -176,6 +177,12 @@ impl Session {
                 ),
             ));
         }
+        if create.table.as_ref().is_some_and(Vec::is_empty) {
+            return Err(
+                Error::new(SqlState::SYNTAX, "RETURNS TABLE needs its columns")
+                    .with_hint("RETURNS TABLE (name type, …)"),
+            );
+        }
         let parameters = create.parameters.as_ref().map_or(&[][..], Vec::as_slice);
         let runtime = &self.core.vault.runtime;
         let mut names = vec![name.written.clone()];
@@ -203,6 +210,7 @@ impl Session {
                     .collect(),
                 returns: create.returns.unwrap_or(SqlType::Void),
                 result: None,
+                table: create.table.as_deref().map(columns),
                 volatility: create.volatility.unwrap_or_default(),
             },
             code: Code::JavaScript {
@@ -493,8 +501,13 @@ pub(super) fn declared_signature(create: &CreateFunction, found: &Signature) -> 
             parameter.name.clone_from(&declared.name);
         }
     }
+    if let Some(declared) = &create.table {
+        signature.table = Some(declared_table(declared, found).ok_or_else(differs)?);
+        signature.returns = SqlType::Void;
+    }
     if let Some(returns) = create.returns {
         let fits = match &found.result {
+            _ if found.table.is_some() => false,
             Some(result) => result.accepts(returns),
             None => returns == SqlType::Void,
         };
@@ -504,6 +517,30 @@ pub(super) fn declared_signature(create: &CreateFunction, found: &Signature) -> 
         signature.returns = returns;
     }
     Ok(signature)
+}
+
+/// The columns that the component's rows have, with the declared names and types where
+/// they fit them.
+fn declared_table(declared: &[statement::Parameter], found: &Signature) -> Option<Vec<Column>> {
+    let result = found.result.as_ref()?;
+    if declared.is_empty() {
+        return component::columns(result);
+    }
+    let fields = result.row()?;
+    let fits = declared.len() == fields.len()
+        && declared
+            .iter()
+            .zip(fields)
+            .all(|(column, (_, ty))| ty.accepts(column.sql_type));
+    fits.then(|| columns(declared))
+}
+
+fn columns(declared: &[statement::Parameter]) -> Vec<Column> {
+    let column = |parameter: &statement::Parameter| Column {
+        name: parameter.name.clone(),
+        sql_type: parameter.sql_type,
+    };
+    declared.iter().map(column).collect()
 }
 
 /// The component that `AS` names: base64 text, or a path.

@@ -8,6 +8,7 @@ mod explain;
 mod functions;
 mod manage;
 mod policies;
+mod tables;
 
 use self::core::SessionCore;
 use crate::database::access::Access;
@@ -168,6 +169,7 @@ impl Session {
         if function.kind == Kind::Condition {
             return self.core.decide(&function, arguments);
         }
+        core::refuse_table(&function)?;
         let arguments = core::coerce_arguments(&function, arguments.to_vec())
             .map_err(|error| self.core.record_refused(&function, error))?;
         if function.strict && arguments.contains(&Value::Null) {
@@ -214,11 +216,17 @@ impl Session {
         let mut outcome = match statement {
             Statement::Sql { text, command } => self.run_sql(&text, command, params),
             Statement::Call {
-                select, explain, ..
-            } => match explain {
-                false => self.run_sql(&select, "CALL".to_string(), params),
-                true => self.explain_analyze(&select, "CALL".to_string(), params),
-            },
+                function,
+                call,
+                explain,
+            } => {
+                let what = self.core.call_prefix(&function.folded);
+                let (sql, command) = (format!("{what}{call}"), "CALL".to_string());
+                match explain {
+                    false => self.run_sql(&sql, command, params),
+                    true => self.explain_analyze(&sql, command, params),
+                }
+            }
             Statement::ExplainAnalyze { text, command } => {
                 self.explain_analyze(&text, command, params)
             }
@@ -330,7 +338,7 @@ impl Session {
         let mut touches = false;
         let mut writes = false;
         let mut uses_ours = false;
-        for name in &access.functions {
+        for name in access.functions.iter().chain(&access.row_functions) {
             if builtin::lookup(name).is_some() {
                 continue;
             }

@@ -47,6 +47,9 @@ pub(super) fn create(mut cursor: Cursor<'_>, or_replace: bool) -> Result<CreateF
     ) {
         return refuse(SqlState::WRONG_TYPE, "has one parameter, of type JSON");
     }
+    if create.table.is_some() {
+        return refuse(SqlState::WRONG_TYPE, "returns BOOLEAN");
+    }
     match create.returns.replace(SqlType::Boolean) {
         None | Some(SqlType::Boolean) => Ok(create),
         Some(_) => refuse(SqlState::WRONG_TYPE, "returns BOOLEAN"),

@@ -12,7 +12,7 @@ use crate::types::SqlType;
 
 /// The full form, for hints.
 pub(super) const FORM: &str = "the form is CREATE [OR REPLACE] FUNCTION name \
-     [(parameter type [, ...])] [RETURNS type] LANGUAGE {javascript | wasm} [STRICT] \
+     [(parameter type [, ...])] [RETURNS {type | TABLE [(column type [, ...])]}] LANGUAGE {javascript | wasm} [STRICT] \
      [IMMUTABLE | STABLE | VOLATILE] AS $$ body $$;";
 
 const ATTRIBUTES: &str = "LANGUAGE, RETURNS, STRICT, CALLED, IMMUTABLE, STABLE, VOLATILE or AS";
@@ -49,11 +49,17 @@ const LONG_TYPES: &[(&str, &[&str])] = &[
 /// What has been said after the parameters so far, in any order.
 #[derive(Default)]
 struct Attributes {
-    returns: Option<SqlType>,
+    returns: Option<Returns>,
     strict: Option<bool>,
     volatility: Option<Volatility>,
     language: Option<Language>,
     body: Option<String>,
+}
+
+/// What stands after RETURNS.
+enum Returns {
+    Type(SqlType),
+    Table(Vec<Parameter>),
 }
 
 /// Reads what follows `CREATE [OR REPLACE] FUNCTION` or `CONDITION`.
@@ -81,12 +87,18 @@ pub(super) fn function(
     let Some(body) = attributes.body else {
         return Err(cursor.expected("AS and the body"));
     };
+    let (returns, table) = match attributes.returns {
+        None => (None, None),
+        Some(Returns::Type(sql_type)) => (Some(sql_type), None),
+        Some(Returns::Table(columns)) => (None, Some(columns)),
+    };
     Ok(CreateFunction {
         kind,
         or_replace,
         name,
         parameters,
-        returns: attributes.returns,
+        returns,
+        table,
         strict: attributes.strict.unwrap_or(false),
         volatility: attributes.volatility,
         language,
@@ -191,14 +203,19 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Parameter>>> {
     if !cursor.take_symbol("(")? {
         return Ok(None);
     }
-    let mut parameters: Vec<Parameter> = Vec::new();
     if cursor.take_symbol(")")? {
-        return Ok(Some(parameters));
+        return Ok(Some(Vec::new()));
     }
+    rest_of_list(cursor).map(Some)
+}
+
+/// Names with types, one at least, and what closes them.
+fn rest_of_list(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
+    let mut list: Vec<Parameter> = Vec::new();
     loop {
-        parameters.push(parameter(cursor, &parameters)?);
+        list.push(parameter(cursor, &list)?);
         if cursor.take_symbol(")")? {
-            return Ok(Some(parameters));
+            return Ok(list);
         }
         cursor.expect_symbol(",", ", or )")?;
     }
@@ -227,13 +244,19 @@ fn parameter(cursor: &mut Cursor<'_>, before: &[Parameter]) -> Result<Parameter>
     Ok(Parameter { name, sql_type })
 }
 
-fn result_type(cursor: &mut Cursor<'_>) -> Result<SqlType> {
-    for form in ["SETOF", "TABLE"] {
-        if cursor.peek().is_some_and(|token| token.is_word(form)) {
-            return Err(cursor.not_built(&format!("RETURNS {form}")));
-        }
+fn result_type(cursor: &mut Cursor<'_>) -> Result<Returns> {
+    if cursor.peek().is_some_and(|token| token.is_word("SETOF")) {
+        let error = cursor.not_built("RETURNS SETOF");
+        return Err(error.with_hint("RETURNS TABLE (name type)"));
     }
-    sql_type(cursor, "the result's type")
+    if cursor.take_word("TABLE")? {
+        let columns = match cursor.take_symbol("(")? {
+            true => rest_of_list(cursor)?,
+            false => Vec::new(),
+        };
+        return Ok(Returns::Table(columns));
+    }
+    sql_type(cursor, "the result's type").map(Returns::Type)
 }
 
 fn sql_type(cursor: &mut Cursor<'_>, wanted: &str) -> Result<SqlType> {

@@ -116,7 +116,7 @@ fn parse_drop(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
     }))
 }
 
-/// The call becomes the SELECT of the same text, so that the database reads the
+/// The call becomes a SELECT of the same text, so that the database reads the
 /// arguments. It must be the call and nothing more: no second call, no FROM.
 fn parse_call(mut cursor: Cursor<'_>) -> Result<Statement> {
     cursor.form = CALL_FORM;
@@ -141,7 +141,7 @@ fn parse_call(mut cursor: Cursor<'_>) -> Result<Statement> {
     cursor.expect_end("the end of the statement")?;
     Ok(Statement::Call {
         function,
-        select: format!("SELECT {}", cursor.between(start, end)),
+        call: cursor.between(start, end).to_owned(),
         explain,
     })
 }
@@ -325,11 +325,9 @@ fn explain(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
             command: super::command(&text),
             text,
         })),
-        Some(Statement::Call {
-            function, select, ..
-        }) => Ok(Some(Statement::Call {
+        Some(Statement::Call { function, call, .. }) => Ok(Some(Statement::Call {
             function,
-            select,
+            call,
             explain: true,
         })),
         Some(_) => Err(cursor.error(

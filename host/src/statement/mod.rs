@@ -69,6 +69,8 @@ pub(crate) struct CreateFunction {
     /// `None` if there are no parentheses, as for a component, which knows its own.
     pub(crate) parameters: Option<Vec<Parameter>>,
     pub(crate) returns: Option<SqlType>,
+    /// The columns of RETURNS TABLE; a component knows its own, and then there are none.
+    pub(crate) table: Option<Vec<Parameter>>,
     /// Whether a NULL argument gives NULL without a call.
     pub(crate) strict: bool,
     /// `None` if nothing is said of it.
@@ -118,8 +120,8 @@ pub(crate) enum Statement {
     },
     Call {
         function: Name,
-        /// The call as `SELECT f(args)`, with the arguments as they were written.
-        select: String,
+        /// `f(args)`, with the arguments as they were written.
+        call: String,
         /// Whether its cost is asked for, and not its result.
         explain: bool,
     },

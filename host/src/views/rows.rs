@@ -97,7 +97,7 @@ fn function(function: &Function) -> Row {
         text(&function.name),
         text(function.language()),
         text(parameters),
-        text(function.signature.returns.name()),
+        text(function.signature.returns_text()),
         Value::Integer(function.strict.into()),
         number(function.version),
         Value::Integer(function.enabled.is_on().into()),

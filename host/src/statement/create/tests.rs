@@ -22,6 +22,7 @@ fn smallest(language: Language, body: &str) -> CreateFunction {
         },
         parameters: None,
         returns: None,
+        table: None,
         strict: false,
         volatility: None,
         language,
@@ -158,6 +159,50 @@ fn types_may_have_several_words() {
 }
 
 #[test]
+fn a_table_has_columns_like_parameters() {
+    let column = |name: &str, sql_type| Parameter {
+        name: name.to_owned(),
+        sql_type,
+    };
+    let columns = created(
+        "CREATE FUNCTION f(a int) RETURNS TABLE (A int, b double precision) LANGUAGE js AS ''",
+    );
+    let expected = [column("a", SqlType::Integer), column("b", SqlType::Double)];
+    assert_eq!(columns.table.unwrap(), expected);
+    assert_eq!(columns.returns, None);
+    let of_component = created("CREATE FUNCTION f RETURNS TABLE LANGUAGE wasm AS ''");
+    assert_eq!(of_component.table, Some(Vec::new()));
+    use SqlState as S;
+    assert_refused(&[
+        (
+            "CREATE FUNCTION f() RETURNS TABLE ()",
+            S::SYNTAX,
+            "at \")\"",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS TABLE (a)",
+            S::SYNTAX,
+            "at \")\"",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS TABLE (a int, a int)",
+            S::SYNTAX,
+            "\"a\" is given twice",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS TABLE (a void)",
+            S::WRONG_TYPE,
+            "VOID",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS TABLE (a int) RETURNS int",
+            S::SYNTAX,
+            "RETURNS is given twice",
+        ),
+    ]);
+}
+
+#[test]
 fn d19_signatures_that_are_not_built_are_refused() {
     let refused = |signature: &str, message: &str| {
         let text = format!("CREATE FUNCTION f{signature} LANGUAGE js AS ''");
@@ -177,7 +222,6 @@ fn d19_signatures_that_are_not_built_are_refused() {
         ("(a integer, OUT b integer)", "OUT before a parameter is"),
         ("(INOUT a integer)", "INOUT before a parameter is"),
         (" RETURNS SETOF integer", "RETURNS SETOF is"),
-        (" RETURNS TABLE (a integer)", "RETURNS TABLE is"),
         (" RETURNS integer[]", "arrays are"),
         (" LEAKPROOF", "CREATE FUNCTION ... LEAKPROOF is"),
         (" SECURITY DEFINER", "CREATE FUNCTION ... SECURITY is"),

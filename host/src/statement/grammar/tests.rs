@@ -145,23 +145,19 @@ fn a_function_is_dropped() {
 }
 
 #[test]
-fn a_call_is_the_select_of_the_same_text() {
-    for (text, function, select) in [
-        ("CALL f()", "f", "SELECT f()"),
+fn a_call_keeps_its_text() {
+    for (text, function, call) in [
+        ("CALL f()", "f", "f()"),
         (
             "call F(1, ')', (2), \"a)\") ; -- c",
             "F",
-            "SELECT F(1, ')', (2), \"a)\")",
+            "F(1, ')', (2), \"a)\")",
         ),
-        (
-            "CALL /* a */ f /* b */ (?1, :x)",
-            "f",
-            "SELECT f /* b */ (?1, :x)",
-        ),
+        ("CALL /* a */ f /* b */ (?1, :x)", "f", "f /* b */ (?1, :x)"),
     ] {
         let expected = Statement::Call {
             function: name(function),
-            select: select.to_owned(),
+            call: call.to_owned(),
             explain: false,
         };
         assert_eq!(parse(text).unwrap(), expected);
@@ -171,16 +167,14 @@ fn a_call_is_the_select_of_the_same_text() {
 #[test]
 fn what_a_statement_costs_can_be_asked_for() {
     let explained = |text: &str| match parse(text) {
-        Ok(Statement::Call {
-            select, explain, ..
-        }) => (select, explain),
+        Ok(Statement::Call { call, explain, .. }) => (call, explain),
         Ok(Statement::ExplainAnalyze { text, .. }) => (text, true),
         other => panic!("{text}\n{other:?}"),
     };
     let is = |text: &str, inner: &str| assert_eq!(explained(text), (inner.to_owned(), true));
-    is("CALL f(1) WITH (explain)", "SELECT f(1)");
+    is("CALL f(1) WITH (explain)", "f(1)");
     is("EXPLAIN (ANALYZE) SELECT f(1);", "SELECT f(1)");
-    is("explain analyze CALL f(1)", "SELECT f(1)");
+    is("explain analyze CALL f(1)", "f(1)");
     is(
         "EXPLAIN ANALYZE UPDATE t SET a = f(a)",
         "UPDATE t SET a = f(a)",
