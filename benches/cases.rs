@@ -10,6 +10,8 @@
 //!   what more rows cost, less what they cost with the same function as a native one
 //!   on bare SQLite, so that neither the statement nor SQLite's part of it counts.
 //!   Against one more call of an instance of bare wasmtime.
+//! - `row`: one more row of such a statement, SQLite's part of it included, against the
+//!   same statement with a native function on bare SQLite.
 //! - `query`: one more query of the same call: what a call with many costs, less what
 //!   it costs with none. `text` is against what a guest writes, done by bare rusqlite:
 //!   `query_row` with the text and its values; `point` and `js` against the same with
@@ -87,6 +89,7 @@ pub fn cases(directory: &Path) -> Vec<Case> {
     cases.extend(fresh_javascript(&session, &native));
     cases.extend(warm_rust(&session, &native));
     cases.extend(warm_javascript(&session, &native));
+    cases.extend(row(&session, &native));
     cases.extend(query(&session, &native));
     cases.extend(condition(&session));
     cases.extend(metering(&session));
@@ -238,6 +241,20 @@ fn warm_javascript(session: &Shared<Session>, native: &Shared<Connection>) -> Ve
             bound: Bound::Above(Duration::from_micros(1)),
             batch: 2_000,
         },
+    ]
+}
+
+fn row(session: &Shared<Session>, native: &Shared<Connection>) -> Vec<Case> {
+    let case = |name, call: &str, most_ns| Case {
+        name,
+        perihelion: rows_of_statement(session, call, add_one),
+        floor: rows_of_native(native, ADD, add_one),
+        bound: Bound::AtMost(Duration::from_nanos(most_ns)),
+        batch: 4_000,
+    };
+    vec![
+        case("row/rust", ADD, 1_300),
+        case("row/js", "js_add(id, 1)", 3_500),
     ]
 }
 
@@ -465,30 +482,49 @@ fn rows(
     native_function: &str,
     expected: fn(i64) -> i64,
 ) -> Timed {
-    let (session, native) = (Rc::clone(session), Rc::clone(native));
-    let sql = |expression| format!("SELECT sum({expression}) FROM item WHERE id <= ?");
-    let (sql, native_sql) = (sql(function), sql(native_function));
+    let mut by_host = rows_of_statement(session, function, expected);
+    let mut natively = rows_of_native(native, native_function, expected);
+    Box::new(move |times| in_portions(times, ROWS_MAX, |n| by_host(n).saturating_sub(natively(n))))
+}
+
+/// What so many more rows cost that a statement calls `function` for.
+fn rows_of_statement(session: &Shared<Session>, function: &str, expected: fn(i64) -> i64) -> Timed {
+    let (session, sql) = (Rc::clone(session), sum_over_items(function));
     Box::new(move |times| {
-        let (mut session, native) = (session.borrow_mut(), native.borrow());
-        let mut by_host = |n| {
-            clock(|| {
-                let sum = subject::integer(&mut session, &sql, &[Value::Integer(n)]);
-                assert_eq!(sum, expected(n));
-            })
-        };
-        let natively = |n| {
-            clock(|| {
-                let sum = native.query_row(&native_sql, [n], |row| row.get::<_, i64>(0));
-                assert_eq!(sum.expect("the query runs"), expected(n));
-            })
-        };
-        in_portions(times, ITEMS as u64 - 1, |n| {
-            let n = n as i64;
-            let host = by_host(1 + n).saturating_sub(by_host(1));
-            host.saturating_sub(natively(1 + n).saturating_sub(natively(1)))
+        let mut session = session.borrow_mut();
+        more_rows(times, |n| {
+            let sum = subject::integer(&mut session, &sql, &[Value::Integer(n)]);
+            assert_eq!(sum, expected(n));
         })
     })
 }
+
+/// The same with a native function on bare SQLite.
+fn rows_of_native(native: &Shared<Connection>, function: &str, expected: fn(i64) -> i64) -> Timed {
+    let (native, sql) = (Rc::clone(native), sum_over_items(function));
+    Box::new(move |times| {
+        let native = native.borrow();
+        more_rows(times, |n| {
+            let sum = native.query_row(&sql, [n], |row| row.get::<_, i64>(0));
+            assert_eq!(sum.expect("the query runs"), expected(n));
+        })
+    })
+}
+
+fn sum_over_items(expression: &str) -> String {
+    format!("SELECT sum({expression}) FROM item WHERE id <= ?")
+}
+
+/// What a statement of `1 + times` rows costs, less what one of a single row does.
+fn more_rows(times: u64, mut statement: impl FnMut(i64)) -> Duration {
+    in_portions(times, ROWS_MAX, |n| {
+        let mut time = |n: u64| clock(|| statement(n as i64));
+        time(1 + n).saturating_sub(time(1))
+    })
+}
+
+/// The most rows that a statement has beside its first.
+const ROWS_MAX: u64 = ITEMS as u64 - 1;
 
 /// A call that makes this many queries.
 fn points(session: &mut Session, function: &'static str) -> impl FnMut(u64) -> Duration {

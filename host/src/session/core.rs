@@ -41,6 +41,12 @@ struct StatementScope {
     error: Option<Error>,
 }
 
+/// A function and, if the statement has used it before, its execution under its name.
+struct Used {
+    function: Arc<Function>,
+    running: Option<(String, Running)>,
+}
+
 /// Messages of one statement that are kept, whoever they are from.
 const NOTICES_MAX: usize = 1_000;
 
@@ -93,7 +99,8 @@ impl SessionCore {
             if self.database.gate.is_guests() {
                 return Err(not_for_guests(name));
             }
-            self.in_scope(name, arguments, |running, arguments| {
+            let used = self.take_out(name)?;
+            self.in_scope(used, arguments, |running, arguments| {
                 let function = running.function();
                 if function.signature.table.as_deref() != Some(columns) {
                     return Err(changed(function));
@@ -143,53 +150,54 @@ impl SessionCore {
     }
 
     fn invoke_in_scope(self: &Arc<Self>, name: &str, arguments: Vec<Value>) -> Result<Value> {
-        let is_running = self.scope().running.contains_key(name);
-        if !is_running {
-            let function = self.vault.catalog.expect(name)?;
-            if function.kind == Kind::Condition {
-                return self.decide(&function, &arguments);
+        let used = self.take_out(name)?;
+        if used.running.is_none() {
+            if used.function.kind == Kind::Condition {
+                return self.decide(&used.function, &arguments);
             }
-            refuse_table(&function)?;
+            refuse_table(&used.function)?;
         }
-        let value = self.in_scope(name, arguments, Running::invoke)?;
+        let value = self.in_scope(used, arguments, Running::invoke)?;
         Ok(value.unwrap_or(Value::Null))
+    }
+
+    /// Taken out, not borrowed: the guest may run for long, and nothing must wait.
+    fn take_out(&self, name: &str) -> Result<Used> {
+        let running = self.scope().running.remove_entry(name);
+        let function = match &running {
+            Some((_, running)) => Arc::clone(running.function()),
+            None => self.vault.catalog.expect(name)?,
+        };
+        Ok(Used { function, running })
     }
 
     /// Works with the function's execution in the statement, which begins with the first
     /// call. A STRICT function is not called with NULL.
     fn in_scope<R>(
         self: &Arc<Self>,
-        name: &str,
+        Used { function, running }: Used,
         arguments: Vec<Value>,
         work: impl FnOnce(&mut Running, &[Value]) -> Result<R>,
     ) -> Result<Option<R>> {
-        // Taken out, not borrowed: the guest may run for long, and nothing must wait.
-        let running = self.scope().running.remove(name);
-        let function = match &running {
-            Some(running) => Arc::clone(running.function()),
-            None => self.vault.catalog.expect(name)?,
-        };
         let arguments = match coerce_arguments(&function, arguments) {
             Ok(arguments) => arguments,
             Err(error) => {
                 return Err(match running {
                     // What it did for the rows before must be recorded.
-                    Some(running) => running.finish(Some(error.clone())).unwrap_or(error),
+                    Some((_, running)) => running.finish(Some(error.clone())).unwrap_or(error),
                     None => self.record_refused(&function, error),
                 });
             }
         };
         if function.strict && arguments.contains(&Value::Null) {
-            if let Some(running) = running {
-                self.scope().running.insert(name.to_string(), running);
-            }
+            self.scope().running.extend(running);
             return Ok(None);
         }
         let running = match running {
             Some(running) => running,
-            None => self.start(&function)?,
+            None => (function.name.clone(), self.start(&function)?),
         };
-        self.work(name, running, |running| work(running, &arguments))
+        self.work(running, |running| work(running, &arguments))
             .map(Some)
     }
 
@@ -199,22 +207,21 @@ impl SessionCore {
         name: &str,
         work: impl FnOnce(&mut Running) -> Result<R>,
     ) -> Result<R> {
-        let running = self.scope().running.remove(name);
+        let running = self.scope().running.remove_entry(name);
         match running {
-            Some(running) => self.work(name, running, work),
+            Some(running) => self.work(running, work),
             None => Err(Error::internal("a table's execution is over")),
         }
     }
 
     fn work<R>(
         &self,
-        name: &str,
-        mut running: Running,
+        (name, mut running): (String, Running),
         work: impl FnOnce(&mut Running) -> Result<R>,
     ) -> Result<R> {
         match work(&mut running) {
             Ok(result) => {
-                self.scope().running.insert(name.to_string(), running);
+                self.scope().running.insert(name, running);
                 Ok(result)
             }
             Err(error) => Err(running.finish(Some(error.clone())).unwrap_or(error)),

@@ -4,7 +4,7 @@ use super::Session;
 use super::core::SessionCore;
 use crate::error::{Error, Result};
 use crate::function::Function;
-use crate::types::Value;
+use crate::types::{SqlType, Value};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use std::sync::{Arc, Weak};
@@ -62,12 +62,17 @@ fn invoke(
     let value = core
         .invoke(function, arguments)
         .map_err(|error| user_error(error.message()))?;
-    let declared = core
-        .vault
-        .catalog
-        .function(function)
-        .map(|f| f.signature.returns);
-    Ok(value.into_sqlite(declared.unwrap_or(crate::types::SqlType::Text)))
+    let declared = match &value {
+        // A day has no time of day.
+        Value::Timestamp(_) => returned_type(core, function),
+        _ => SqlType::Text,
+    };
+    Ok(value.into_sqlite(declared))
+}
+
+fn returned_type(core: &SessionCore, function: &str) -> SqlType {
+    let function = core.vault.catalog.function(function);
+    function.map_or(SqlType::Timestamp, |function| function.signature.returns)
 }
 
 pub(super) fn argument(
