@@ -1,6 +1,7 @@
 //! Functions inside the client's queries: in indexes and triggers, as tables, as
 //! aggregates, and within transaction blocks.
 
+mod aggregates;
 mod immutable;
 mod tables;
 mod tables_of_components;

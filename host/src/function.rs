@@ -9,6 +9,7 @@ use crate::limits::{self, Limits, Setting};
 use crate::linker::Ready;
 use crate::policy::{OwnLimits, Policy};
 use crate::signature::{Signature, WitType};
+use crate::types::SqlType;
 use crate::violations::Switch;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -70,6 +71,8 @@ pub(crate) enum Kind {
     Procedure,
     /// Says yes or no from its argument alone: it can be granted nothing.
     Condition,
+    /// Makes one value of many rows, by functions that have their own grants.
+    Aggregate,
 }
 
 /// What runs.
@@ -85,6 +88,24 @@ pub(crate) enum Code {
         hash: ContentHash,
         export: ExportPath,
     },
+    /// Other functions, and the hash of their JSON.
+    Aggregate {
+        hash: ContentHash,
+        aggregate: Aggregate,
+    },
+}
+
+/// What an aggregate is made of.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Aggregate {
+    /// The function that makes the next state of a state and a row.
+    pub(crate) step: String,
+    /// The state's type.
+    pub(crate) state: SqlType,
+    /// The function that makes the result of the last state.
+    pub(crate) finish: Option<String>,
+    /// The first state, as text; NULL without it.
+    pub(crate) initial: Option<String>,
 }
 
 /// An exported function: its name, inside an exported interface if there is one.
@@ -104,13 +125,14 @@ pub(crate) struct Authority {
 }
 
 impl Kind {
-    const ALL: [Kind; 2] = [Kind::Procedure, Kind::Condition];
+    const ALL: [Kind; 3] = [Kind::Procedure, Kind::Condition, Kind::Aggregate];
 
     /// As the catalog and its views have it.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Kind::Procedure => "procedure",
             Kind::Condition => "condition",
+            Kind::Aggregate => "aggregate",
         }
     }
 
@@ -124,13 +146,14 @@ impl Kind {
         match self {
             Kind::Procedure => "function",
             Kind::Condition => "condition",
+            Kind::Aggregate => "aggregate",
         }
     }
 
     /// What holds for its executions, given what its policy says.
     pub(crate) fn limits(self, of_policy: Limits) -> Limits {
         match self {
-            Kind::Procedure => of_policy,
+            Kind::Procedure | Kind::Aggregate => of_policy,
             Kind::Condition => Limits::CONDITION,
         }
     }
@@ -172,6 +195,7 @@ impl Function {
         match self.code {
             Code::JavaScript { .. } => "javascript",
             Code::Component { .. } => "wasm",
+            Code::Aggregate { .. } => "sql",
         }
     }
 
@@ -203,13 +227,24 @@ impl Function {
         .with_hint("leave out IMMUTABLE, or what it is granted"))
     }
 
+    /// The functions that it calls, if it is an aggregate.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
+        let aggregate = match &self.code {
+            Code::Aggregate { aggregate, .. } => Some(aggregate),
+            _ => None,
+        };
+        let names = aggregate.map(|a| [Some(&a.step), a.finish.as_ref()]);
+        names.into_iter().flatten().flatten().map(String::as_str)
+    }
+
     /// The hash of what was uploaded: the source, or the component.
     pub(crate) fn content_hash(&self) -> ContentHash {
         match self.code {
             Code::JavaScript {
                 source_hash: hash, ..
             }
-            | Code::Component { hash, .. } => hash,
+            | Code::Component { hash, .. }
+            | Code::Aggregate { hash, .. } => hash,
         }
     }
 }

@@ -204,7 +204,9 @@ impl Running {
                 return Ok(Guest::Component(Exports { function, next }));
             }
             (Code::JavaScript { bytecode, .. }, Some(engine)) => (bytecode, engine),
-            (Code::JavaScript { .. }, None) => return Err(Ending::Error(unexplained())),
+            (Code::JavaScript { .. }, None) | (Code::Aggregate { .. }, _) => {
+                return Err(Ending::Error(unexplained()));
+            }
         };
         if bytecode.is_empty() {
             let why = "its source does not compile with this engine";
@@ -367,7 +369,7 @@ impl Running {
                 .catalog
                 .content(source_hash)
                 .ok(),
-            Code::Component { .. } => None,
+            Code::Component { .. } | Code::Aggregate { .. } => None,
         };
         let source = source
             .as_deref()

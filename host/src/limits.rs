@@ -258,6 +258,9 @@ pub(crate) const MEMORY_BYTES_MAX: u64 = Limits::MOST.memory_bytes;
 /// The longest SQL text of one guest request.
 pub(crate) const SQL_BYTES_MAX: usize = 1 << 20;
 
+/// The states of all aggregates of a statement.
+pub(crate) const STATE_BYTES_MAX: usize = 16 << 20;
+
 /// The columns of a table that a function returns, its parameters with them.
 pub(crate) const TABLE_COLUMNS_MAX: usize = 1_000;
 

@@ -158,6 +158,15 @@ impl Value {
         })
     }
 
+    /// Its text or bytes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Value::Text(text) | Value::Decimal(text) | Value::Json(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// What SQLite stores: a type of its own for each of five, text for the rest.
     pub(crate) fn into_sqlite(self, declared: SqlType) -> rusqlite::types::Value {
         use rusqlite::types::Value as Sqlite;

@@ -171,7 +171,7 @@ impl VaultCore {
         } = &*self.runtime;
         let hash = match &function.code {
             Code::JavaScript { .. } => javascript.hash(),
-            Code::Component { hash, .. } => *hash,
+            Code::Component { hash, .. } | Code::Aggregate { hash, .. } => *hash,
         };
         let capabilities = function.authority.capabilities();
         let [.., largest] = STACK_CLASSES_BYTES;
@@ -180,6 +180,7 @@ impl VaultCore {
         let key = (hash, capabilities, stack_bytes);
         linked.get(engine, key, || match &function.code {
             Code::JavaScript { .. } => javascript.component(engine),
+            Code::Aggregate { .. } => Err(Error::internal("an aggregate has no code")),
             Code::Component { hash, .. } => {
                 let bytes = || self.catalog.content(hash);
                 engine.component(hash, &function.name, Origin::Upload, bytes)

@@ -347,6 +347,11 @@ impl Stored {
                 bytecode: self.bytecode(connection, engine, recompile)?,
                 source_hash: hash,
             },
+            "sql" => Code::Aggregate {
+                hash,
+                aggregate: serde_json::from_str(&self.entry)
+                    .map_err(|error| damaged(&self.name).with_cause(error))?,
+            },
             _ => Code::Component {
                 hash,
                 export: self.export_path()?,
@@ -443,6 +448,7 @@ pub(super) fn insert(
             Some(&bytecode[..]),
         ),
         Code::Component { hash, export } => ("wasm", hash, to_json(export)?, None),
+        Code::Aggregate { hash, aggregate } => ("sql", hash, to_json(aggregate)?, None),
     };
     transaction.execute(
         "INSERT OR IGNORE INTO content VALUES (?, ?)",

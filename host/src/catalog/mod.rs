@@ -145,7 +145,7 @@ impl Catalog {
         let function = self.expect(name)?;
         match function.kind == kind {
             true => Ok(function),
-            false => Err(of_another_kind(&function, verb)),
+            false => Err(of_another_kind(&function, kind, verb)),
         }
     }
 
@@ -204,7 +204,9 @@ impl Catalog {
         let mut connection = self.lock()?;
         let old = self.function(&new.name);
         match &old {
-            Some(old) if old.kind != new.kind => return Err(of_another_kind(old, "CREATE")),
+            Some(old) if old.kind != new.kind => {
+                return Err(of_another_kind(old, new.kind, "CREATE"));
+            }
             Some(old) if !or_replace => return Err(exists_already(old)),
             _ => {}
         }
@@ -227,6 +229,11 @@ impl Catalog {
     pub(crate) fn remove(&self, name: &str, record: impl FnOnce(u64) -> Result<()>) -> Result<()> {
         let mut connection = self.lock()?;
         let old = self.expect(name)?;
+        let mut aggregates = self.functions();
+        aggregates.retain(|function| function.parts().any(|part| part == name));
+        if let Some(aggregate) = aggregates.first() {
+            return Err(is_part_of(name, &aggregate.name));
+        }
         let transaction = connection.transaction().map_err(unwritable)?;
         delete(&transaction, name).map_err(unwritable)?;
         record(old.version)?;
@@ -497,18 +504,31 @@ fn exists_already(old: &Function) -> Error {
     Error::new(SqlState::DUPLICATE_FUNCTION, message).with_hint(match old.kind {
         Kind::Procedure => "CREATE OR REPLACE FUNCTION replaces it and keeps its grants",
         Kind::Condition => "CREATE OR REPLACE CONDITION replaces it",
+        Kind::Aggregate => "CREATE OR REPLACE AGGREGATE replaces it",
     })
 }
 
-fn of_another_kind(function: &Function, verb: &str) -> Error {
+fn is_part_of(name: &str, aggregate: &str) -> Error {
+    Error::new(
+        SqlState::DEPENDENT_OBJECTS,
+        format!("cannot drop function \"{name}\": aggregate \"{aggregate}\" uses it"),
+    )
+    .with_hint(format!("DROP AGGREGATE \"{aggregate}\";"))
+}
+
+fn of_another_kind(function: &Function, wanted: Kind, verb: &str) -> Error {
     let (name, noun) = (&function.name, function.kind.noun());
-    let other = match function.kind {
-        Kind::Procedure => Kind::Condition,
-        Kind::Condition => Kind::Procedure,
+    let article = |kind| match kind {
+        Kind::Aggregate => "an",
+        _ => "a",
     };
+    let (found, other) = (article(function.kind), article(wanted));
     Error::new(
         SqlState::WRONG_OBJECT,
-        format!("\"{name}\" is a {noun} and not a {}", other.noun()),
+        format!(
+            "\"{name}\" is {found} {noun} and not {other} {}",
+            wanted.noun()
+        ),
     )
     .with_detail("a name means one function, and its kind never changes")
     .with_hint(match verb {

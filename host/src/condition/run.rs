@@ -180,6 +180,7 @@ fn prepare<'f>(vault: &VaultCore, function: &'f Function) -> Result<(Ready<'f>, 
                 linked,
             }
         }
+        Code::Aggregate { .. } => return Err(Error::internal("an aggregate is no condition")),
     };
     Ok((ready, store(engine)?))
 }

@@ -239,7 +239,7 @@ impl Running {
             let row = self.coerced(row)?;
             bytes += row
                 .iter()
-                .map(|value| VALUE_BYTES + size(value))
+                .map(|value| VALUE_BYTES + value.bytes())
                 .sum::<usize>();
             kept.push(row);
         }
@@ -300,13 +300,5 @@ impl Rows {
             ready_bytes: 0,
             batch_rows: FIRST_BATCH_ROWS,
         }
-    }
-}
-
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Text(text) | Value::Decimal(text) | Value::Json(text) => text.len(),
-        Value::Blob(bytes) => bytes.len(),
-        _ => 0,
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn refuse_for_condition(function: &Function, alteration: &Alteration)
         Alteration::SetLimits(_) => "has no limits of its own",
         Alteration::Grant(_) | Alteration::Revoke(_) | Alteration::Deny(_) => "has no capabilities",
     };
-    if function.kind == Kind::Procedure {
+    if function.kind != Kind::Condition {
         return Ok(());
     }
     Err(Error::new(

@@ -12,6 +12,7 @@ use crate::execution::refuse_call;
 use crate::function::{Function, Kind};
 use crate::guard::{Guard, Guards};
 use crate::instance::{Rows, Running};
+use crate::limits::STATE_BYTES_MAX;
 use crate::session::Notice;
 use crate::signature::Column;
 use crate::types::Value;
@@ -37,6 +38,8 @@ pub(crate) struct SessionCore {
 #[derive(Default)]
 struct StatementScope {
     running: HashMap<String, Running>,
+    /// What the states of aggregates have, in bytes.
+    state_bytes: usize,
     /// The error of a function, which SQLite can only carry as text.
     error: Option<Error>,
 }
@@ -76,6 +79,31 @@ impl SessionCore {
             }
             self.invoke_in_scope(name, arguments)
         })
+    }
+
+    /// The state of an aggregate's group became larger or smaller.
+    pub(super) fn hold_state(&self, before: usize, bytes: usize) -> Result<()> {
+        let mut scope = self.scope();
+        scope.state_bytes = scope.state_bytes.saturating_sub(before) + bytes;
+        match scope.state_bytes <= STATE_BYTES_MAX {
+            true => Ok(()),
+            false => Err(Error::new(
+                SqlState::OUT_OF_MEMORY,
+                format!("the states of aggregates have more than {STATE_BYTES_MAX} bytes"),
+            )),
+        }
+    }
+
+    /// Whether a function of the statement has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.scope().error.is_some()
+    }
+
+    /// The same as `noting_errors`, for SQLite.
+    pub(super) fn noting<R>(&self, work: impl FnOnce() -> Result<R>) -> rusqlite::Result<R> {
+        let user_error =
+            |error: Error| rusqlite::Error::UserFunctionError(error.message().to_string().into());
+        self.noting_errors(work).map_err(user_error)
     }
 
     /// What makes a statement of a call.
@@ -299,6 +327,7 @@ impl SessionCore {
         let StatementScope {
             running,
             error: own,
+            ..
         } = std::mem::take(&mut *self.scope());
         let mut error = own.or(error);
         for running in running.into_values() {
@@ -326,8 +355,14 @@ impl SessionCore {
     }
 }
 
-/// A table is no value.
+/// A table is no value, and an aggregate has one of many rows.
 pub(super) fn refuse_table(function: &Function) -> Result<()> {
+    if function.kind == Kind::Aggregate {
+        let name = &function.name;
+        let message = format!("\"{name}\" is an aggregate: it is called by a query");
+        let hint = format!("SELECT {name}(…) FROM …");
+        return Err(Error::new(SqlState::WRONG_OBJECT, message).with_hint(hint));
+    }
     if function.signature.table.is_none() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::Session;
 use super::core::SessionCore;
 use crate::error::{Error, Result};
-use crate::function::Function;
+use crate::function::{Function, Kind};
 use crate::types::{SqlType, Value};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
@@ -30,6 +30,9 @@ impl Session {
     }
 
     fn register(&self, function: &Function) -> rusqlite::Result<()> {
+        if function.kind == Kind::Aggregate {
+            return self.register_aggregate(function);
+        }
         let core: Weak<SessionCore> = Arc::downgrade(&self.core);
         let name = function.name.as_str();
         // Innocuous: a sandbox stands around it, so views and triggers may use it.

@@ -154,6 +154,7 @@ impl Session {
             Language::Wasm => component_bytes(&create.body, self.core.guards())?,
         };
         let new = match (create.kind, create.language) {
+            (Kind::Aggregate, _) => Err(Error::internal("an aggregate has no code")),
             (_, Language::JavaScript) => self.new_javascript(create, &content),
             (Kind::Condition, Language::Wasm) => self.new_component_condition(create, &content),
             (Kind::Procedure, Language::Wasm) => self.new_component(create, &content),
@@ -310,7 +311,7 @@ impl Session {
 
     /// SQLite would call its own function for some numbers of arguments, and knows no
     /// difference between `f` and `"F"`: one of them would run with the other's grants.
-    fn refuse_taken_name(&self, name: &str) -> Result<()> {
+    pub(super) fn refuse_taken_name(&self, name: &str) -> Result<()> {
         let checks = self.core.guards().holds(Guard::TakenNames);
         if !checks || self.core.vault.catalog.function(name).is_some() {
             return Ok(());

@@ -1,6 +1,7 @@
 //! A session: one client's connection to a vault, which executes its statements one
 //! after the other.
 
+mod aggregates;
 mod conditions;
 pub(crate) mod core;
 mod dependents;
@@ -231,6 +232,7 @@ impl Session {
                 self.explain_analyze(&text, command, params)
             }
             Statement::CreateFunction(create) => self.create_function(create),
+            Statement::CreateAggregate(create) => self.create_aggregate(create),
             Statement::AlterFunction {
                 kind,
                 name,
@@ -343,7 +345,12 @@ impl Session {
                 continue;
             }
             uses_ours = true;
-            if let Some(function) = self.core.vault.catalog.function_in_any_case(name) {
+            let catalog = &self.core.vault.catalog;
+            let Some(function) = catalog.function_in_any_case(name) else {
+                continue;
+            };
+            let parts = function.parts().filter_map(|part| catalog.function(part));
+            for function in parts.chain([Arc::clone(&function)]) {
                 let capabilities = function.authority.capabilities();
                 use crate::capability::Capability;
                 writes |= capabilities.contains(Capability::DatabaseWrite);

@@ -145,7 +145,12 @@ impl Attributes {
 }
 
 /// Keeps an attribute that may be given once.
-fn once<T>(slot: &mut Option<T>, value: T, what: &str, start: &Cursor<'_>) -> Result<()> {
+pub(super) fn once<T>(
+    slot: &mut Option<T>,
+    value: T,
+    what: &str,
+    start: &Cursor<'_>,
+) -> Result<()> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(start.error(SqlState::SYNTAX, format!("{what} is given twice"))),
@@ -221,7 +226,7 @@ fn rest_of_list(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
     }
 }
 
-fn parameter(cursor: &mut Cursor<'_>, before: &[Parameter]) -> Result<Parameter> {
+pub(super) fn parameter(cursor: &mut Cursor<'_>, before: &[Parameter]) -> Result<Parameter> {
     for mode in MODES_NOT_BUILT {
         if cursor.peek().is_some_and(|token| token.is_word(mode)) {
             return Err(cursor.not_built(&format!("{mode} before a parameter")));
@@ -259,7 +264,7 @@ fn result_type(cursor: &mut Cursor<'_>) -> Result<Returns> {
     sql_type(cursor, "the result's type").map(Returns::Type)
 }
 
-fn sql_type(cursor: &mut Cursor<'_>, wanted: &str) -> Result<SqlType> {
+pub(super) fn sql_type(cursor: &mut Cursor<'_>, wanted: &str) -> Result<SqlType> {
     let start = cursor.clone();
     let Some(first) = cursor.peek().filter(|token| token.kind == Kind::Word) else {
         return Err(cursor.expected(wanted));

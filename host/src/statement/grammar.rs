@@ -6,7 +6,7 @@
 
 use super::cursor::Cursor;
 use super::tokens::{Kind, Token};
-use super::{Alteration, Statement, condition, create, policy};
+use super::{Alteration, Statement, aggregate, condition, create, policy};
 use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};
 use crate::function::Kind as FunctionKind;
@@ -19,13 +19,14 @@ const ALTER_CONDITION_FORM: &str = "the form is ALTER CONDITION name \
      SET ENABLED = {true | false}; or SET VERSION number;";
 const DROP_FORM: &str = "the form is DROP FUNCTION [IF EXISTS] name;";
 const DROP_CONDITION_FORM: &str = "the form is DROP CONDITION [IF EXISTS] name;";
+const DROP_AGGREGATE_FORM: &str = "the form is DROP AGGREGATE [IF EXISTS] name;";
 const CALL_FORM: &str = "the form is CALL name(argument [, ...]) [WITH (EXPLAIN)];";
 const EXPLAIN_FORM: &str = "the form is EXPLAIN (ANALYZE) statement;";
 const SHOW_FORM: &str = "the form is SHOW LIMITS [FOR function];";
 const ACTIONS: &str = "GRANT, REVOKE, DENY or SET";
 
 /// Kinds of object that the language has and this version does not.
-const KINDS_NOT_BUILT: &[&[&str]] = &[&["AGGREGATE"], &["SECRET"], &["KEY"], &["PROCEDURE"]];
+const KINDS_NOT_BUILT: &[&[&str]] = &[&["SECRET"], &["KEY"], &["PROCEDURE"]];
 
 /// What `ALTER FUNCTION f SET` has in the language and not in this version.
 const SETTINGS_NOT_BUILT: &[&[&str]] = &[&["RATE", "LIMIT"], &["SCHEMA"]];
@@ -58,6 +59,10 @@ fn parse_create(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
     cursor.form = create::FORM;
     if let Some(kind) = function_kind(&mut cursor, "CREATE")? {
         let create = match kind {
+            FunctionKind::Aggregate => {
+                let create = aggregate::create(cursor, or_replace)?;
+                return Ok(Some(Statement::CreateAggregate(create)));
+            }
             FunctionKind::Procedure => create::function(cursor, or_replace, kind)?,
             FunctionKind::Condition => condition::create(cursor, or_replace)?,
         };
@@ -78,8 +83,10 @@ fn parse_alter(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
     let Some(kind) = function_kind(&mut cursor, "ALTER")? else {
         return Ok(None);
     };
-    if kind == FunctionKind::Condition {
-        cursor.form = ALTER_CONDITION_FORM;
+    match kind {
+        FunctionKind::Condition => cursor.form = ALTER_CONDITION_FORM,
+        FunctionKind::Aggregate => return Err(cursor.not_built("ALTER AGGREGATE")),
+        FunctionKind::Procedure => {}
     }
     let name = cursor.expect_name(kind.noun())?;
     let alteration = if cursor.take_word("SET")? {
@@ -103,8 +110,10 @@ fn parse_drop(mut cursor: Cursor<'_>) -> Result<Option<Statement>> {
     let Some(kind) = function_kind(&mut cursor, "DROP")? else {
         return Ok(None);
     };
-    if kind == FunctionKind::Condition {
-        cursor.form = DROP_CONDITION_FORM;
+    match kind {
+        FunctionKind::Condition => cursor.form = DROP_CONDITION_FORM,
+        FunctionKind::Aggregate => cursor.form = DROP_AGGREGATE_FORM,
+        FunctionKind::Procedure => {}
     }
     let if_exists = cursor.take_words(&["IF", "EXISTS"])?;
     let name = cursor.expect_name(kind.noun())?;
@@ -164,8 +173,8 @@ fn is_policy(cursor: &mut Cursor<'_>) -> Result<bool> {
     Ok(true)
 }
 
-/// Takes FUNCTION or CONDITION. Refuses the kinds that are not built, and what looks
-/// like one of the two misspelt, since no database has a kind of such a name.
+/// Takes FUNCTION, CONDITION or AGGREGATE. Refuses the kinds that are not built, and what
+/// looks like one of the three misspelt, since no database has a kind of such a name.
 fn function_kind(cursor: &mut Cursor<'_>, verb: &str) -> Result<Option<FunctionKind>> {
     if cursor.take_word("FUNCTION")? {
         return Ok(Some(FunctionKind::Procedure));
@@ -173,12 +182,15 @@ fn function_kind(cursor: &mut Cursor<'_>, verb: &str) -> Result<Option<FunctionK
     if cursor.take_word("CONDITION")? {
         return Ok(Some(FunctionKind::Condition));
     }
+    if cursor.take_word("AGGREGATE")? {
+        return Ok(Some(FunctionKind::Aggregate));
+    }
     for kind in KINDS_NOT_BUILT {
         if cursor.clone().take_words(kind)? {
             return Err(cursor.not_built(&format!("{verb} {}", kind.join(" "))));
         }
     }
-    let either = "FUNCTION or CONDITION";
+    let either = "FUNCTION, CONDITION or AGGREGATE";
     match cursor.resembled(either) {
         Some(_) => Err(cursor.expected(either)),
         None => Ok(None),

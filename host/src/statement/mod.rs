@@ -3,6 +3,7 @@
 //! Not a parser of the database's SQL and no check of permissions: a text that is not
 //! the host's goes to the database byte for byte, and the database says what it does.
 
+mod aggregate;
 mod condition;
 mod create;
 mod cursor;
@@ -15,7 +16,7 @@ mod tokens;
 
 use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};
-use crate::function::Kind as FunctionKind;
+use crate::function::{Aggregate, Kind as FunctionKind};
 use crate::policy::Entry;
 use crate::signature::Volatility;
 use crate::types::SqlType;
@@ -79,6 +80,15 @@ pub(crate) struct CreateFunction {
     pub(crate) body: String,
 }
 
+/// CREATE AGGREGATE.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CreateAggregate {
+    pub(crate) or_replace: bool,
+    pub(crate) name: Name,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) aggregate: Aggregate,
+}
+
 /// What ALTER FUNCTION or ALTER CONDITION changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Alteration {
@@ -95,6 +105,7 @@ pub(crate) enum Alteration {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Statement {
     CreateFunction(CreateFunction),
+    CreateAggregate(CreateAggregate),
     AlterFunction {
         kind: FunctionKind,
         name: Name,

@@ -103,7 +103,7 @@ fn function(function: &Function) -> Row {
         Value::Integer(function.enabled.is_on().into()),
         match function.kind {
             Kind::Procedure => text(&function.policy().name),
-            Kind::Condition => Value::Null,
+            Kind::Condition | Kind::Aggregate => Value::Null,
         },
         text(hash.to_hex().as_str()),
         number(function.enabled.violations()),
