@@ -152,5 +152,5 @@ fn a_budget_too_small_for_any_call_makes_no_runtime() {
 fn the_budget_is_among_the_limits() {
     let mut session = crate::support::session();
     let budget = "SELECT default_value FROM heliosdb.limits WHERE name = 'memory of all calls'";
-    assert_eq!(value(&mut session, budget), Value::Integer(4 << 30));
+    assert_eq!(value(&mut session, budget), Value::Integer(12 << 30));
 }
