@@ -7,6 +7,7 @@ mod cursors;
 mod directory;
 mod effects;
 mod host_names;
+mod injection;
 mod ledger;
 mod memory;
 mod names;
@@ -16,7 +17,7 @@ mod statements;
 mod transactions;
 mod values;
 
-use crate::support::{run, session_with_users};
+use crate::support::{run, session_for_any_text};
 use perihelion::{Session, Value};
 
 /// Two functions that send their argument to the database and return what came of it,
@@ -54,7 +55,7 @@ ALTER FUNCTION x GRANT CAPABILITY DATABASE_READ('users'), DATABASE_WRITE('users'
 
 /// A session with the tables `users` and `secrets` and the probes, granted `users`.
 fn probed() -> Session {
-    let mut session = session_with_users();
+    let mut session = session_for_any_text();
     run(&mut session, PROBES);
     session
 }

@@ -1,7 +1,8 @@
 //! Creating, granting, calling: the statements of the seed documents, by row.
 
 use crate::support::{
-    column, guest, refuse, run, session, session_with_users, text, value, wasi_guest,
+    column, guest, refuse, run, session, session_for_any_text, session_with_users, text, value,
+    wasi_guest,
 };
 use perihelion::Value;
 
@@ -69,7 +70,7 @@ GRANT CAPABILITY DATABASE_READ('users');",
 
 #[test]
 fn h10_a_write_grant_writes_its_table_and_reads_nothing() {
-    let mut session = session_with_users();
+    let mut session = session_for_any_text();
     run(
         &mut session,
         "CREATE FUNCTION update_user(sql TEXT) RETURNS BIGINT LANGUAGE javascript AS $$

@@ -112,7 +112,7 @@ fn h56_parameters_are_values_and_never_sql() {
         &mut session,
         "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users')",
     );
-    let error = refuse(&mut session, "SELECT f()", "38000");
+    let error = refuse(&mut session, "SELECT f()", "42601");
     assert!(error.message().contains("1 parameter"), "{error:?}");
 }
 

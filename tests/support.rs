@@ -1,7 +1,7 @@
 //! What the tests share: one runtime, vaults on it, and the example guests as built
 //! by plain cargo.
 
-use perihelion::{Error, Outcome, Runtime, Session, Storage, Value, Vault};
+use perihelion::{Error, Guard, Outcome, Runtime, Session, Storage, Value, Vault};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -52,7 +52,28 @@ pub(crate) fn session() -> Session {
 
 /// A session on a new vault with the table `users` and two rows.
 pub(crate) fn session_with_users() -> Session {
-    let mut session = session();
+    with_users(session())
+}
+
+/// The same for functions that send what they are given: statements that are put together
+/// may have literals here, so that each test is of what the statement does.
+pub(crate) fn session_for_any_text() -> Session {
+    with_users(vault_for_any_text(Storage::Memory).session().unwrap())
+}
+
+pub(crate) fn vault_for_any_text(storage: Storage) -> Vault {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        Runtime::builder()
+            .cache_directory(root().join("target/test-cache"))
+            .without(Guard::Literals)
+            .build()
+            .unwrap()
+    });
+    runtime.vault(storage).unwrap()
+}
+
+fn with_users(mut session: Session) -> Session {
     run(
         &mut session,
         "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT);

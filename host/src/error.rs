@@ -162,6 +162,11 @@ impl Error {
         self.0.cause.as_deref()
     }
 
+    pub(crate) fn with_sqlstate(mut self, sqlstate: SqlState) -> Error {
+        self.0.sqlstate = sqlstate;
+        self
+    }
+
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Error {
         self.0.detail = Some(detail.into());
         self

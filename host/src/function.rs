@@ -2,6 +2,7 @@
 //! Immutable: a change makes a new one.
 
 use crate::capability::{Capability, Grant};
+use crate::constants::Known;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState};
 use crate::guard::{Guard, Guards};
@@ -34,6 +35,8 @@ pub(crate) struct Function {
     /// What holds for its executions.
     pub(crate) limits: Limits,
     pub(crate) linked: Linking,
+    /// The texts in its code.
+    pub(crate) constants: Known,
 }
 
 /// The function's component with what is granted to it linked, once it has been called

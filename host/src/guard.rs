@@ -106,6 +106,10 @@ guards! {
     OneStatement,
     /// It has no NUL character, at which SQLite ends. Behind it is `OneStatement`.
     NulCharacters,
+    /// A text with literals is a constant of the function.
+    Literals,
+    /// What a call may have open: statements, cursors, transactions.
+    OpenHandles,
 
     // Capabilities.
     /// An interface without a grant is linked to functions that refuse.
@@ -124,6 +128,13 @@ guards! {
     ViewsBetween,
     /// SQL functions that are more than computations need a capability.
     SqlFunctions,
+    /// A change of the schema needs a grant.
+    SchemaGrant,
+    /// A change of a table that is there needs grants on it.
+    ChangedTables,
+    /// Nothing is hidden in a new table: a function, a foreign key, a name of the
+    /// database's own.
+    HiddenChanges,
     /// What no grant allows: schema changes, PRAGMA, ATTACH, transactions.
     ForbiddenActions,
     /// What SQLite reports of no action: EXPLAIN, VACUUM.

@@ -338,7 +338,14 @@ impl Running {
         } else {
             text
         };
-        self.guest_failed(&text)
+        let error = self.guest_failed(&text);
+        match (ty, val) {
+            (Some(WitType::Error), Some(Val::Variant(case, Some(claimed)))) => match &**claimed {
+                Val::String(claimed) if case == "invalid" => self.confirm_malformed(claimed, error),
+                _ => error,
+            },
+            _ => error,
+        }
     }
 
     /// The error for a JavaScript exception.
@@ -374,7 +381,20 @@ impl Running {
         let source = source
             .as_deref()
             .and_then(|bytes| std::str::from_utf8(bytes).ok());
-        javascript::uncaught(&self.function, source, exception, self.meter.guards)
+        let guards = self.meter.guards;
+        let error = javascript::uncaught(&self.function, source, exception, guards);
+        match &exception.cause {
+            Some(wit::Error::Invalid(claimed)) => self.confirm_malformed(claimed, error),
+            _ => error,
+        }
+    }
+
+    /// The error for a guest that gave up over a malformed request, if it was one.
+    fn confirm_malformed(&self, claimed: &str, error: Error) -> Error {
+        match self.store.data().confirm_malformed(claimed) {
+            true => error.with_sqlstate(SqlState::SYNTAX),
+            false => error,
+        }
     }
 
     /// Sorts out how a drive ended: with an output, over a limit, or by a trap.

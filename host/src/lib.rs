@@ -39,6 +39,7 @@ mod capability;
 mod catalog;
 mod component;
 mod condition;
+mod constants;
 mod database;
 mod drive;
 mod engine;

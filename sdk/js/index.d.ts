@@ -150,7 +150,8 @@ export interface HeliosStatement<Row = Record<string, SqlValue>> {
  * SQL, from inside a procedure. Calls return when the database has answered.
  *
  * Everywhere, `sql` is one statement, and values belong in `params`, not in the text: one
- * for each `?` in order, or for `$1`, `$2`, … by number. What is refused or fails throws a
+ * for each `?` in order, or for `$1`, `$2`, … by number. A text with literals in it must be
+ * a constant of the source; one that is put together at run time is refused. What is refused or fails throws a
  * {@link HeliosError}, a parameter that is no SQL value (a function, a promise) a
  * `TypeError`.
  */

@@ -2,7 +2,7 @@
 //! the call ends by its limit.
 
 use super::{PROBES, probed, query};
-use crate::support::{refuse, run, runtime, text, value};
+use crate::support::{refuse, run, text, value, vault_for_any_text};
 use perihelion::{Session, Storage, Value};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ const REACHED: &str = "database memory limit of 64 MiB reached";
 /// A session with the probes on a vault in a directory, where SQLite uses files.
 fn on_disk(directory: &Path) -> Session {
     let storage = Storage::Directory(directory.to_path_buf());
-    let mut session = runtime().vault(storage).unwrap().session().unwrap();
+    let mut session = vault_for_any_text(storage).session().unwrap();
     run(
         &mut session,
         "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT);

@@ -1,6 +1,6 @@
 //! H35: changes of the schema by DATABASE_EXECUTE, and what it does not cover.
 
-use crate::support::{column, refuse, run, session_with_users, text};
+use crate::support::{column, refuse, run, session_for_any_text, text};
 use perihelion::{Session, Value};
 
 /// A function that sends a text for a change of the schema or a statement that writes,
@@ -20,7 +20,7 @@ CREATE FUNCTION c(sql TEXT) RETURNS TEXT LANGUAGE javascript AS $$
 $$;";
 
 fn changer(grants: &str) -> Session {
-    let mut session = session_with_users();
+    let mut session = session_for_any_text();
     run(&mut session, CHANGER);
     run(
         &mut session,

@@ -2,7 +2,7 @@
 //! prepared one; and what a row's values are.
 
 use super::{PROBES, ask, probed};
-use crate::support::{column, refuse, run, session_with_users, text, value};
+use crate::support::{column, refuse, run, session_for_any_text, session_with_users, text, value};
 use perihelion::{Session, Value};
 
 /// A function `f` with these grants, whose body gives JSON.
@@ -176,7 +176,7 @@ fn d15_runs_of_a_prepared_statement_are_one_entry() {
 /// The type that the table declares decides, as far as the value has its form.
 #[test]
 fn h57_a_columns_declared_type_decides_what_its_values_are() {
-    let mut session = session_with_users();
+    let mut session = session_for_any_text();
     run(&mut session, PROBES);
     run(
         &mut session,

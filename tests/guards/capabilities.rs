@@ -43,6 +43,31 @@ pub(super) const ROWS: &[Row] = &[
         if time.len() > 5 { "the time".to_string() } else { time }
     })
     .ends("42501", "the time"),
+    Row::call(
+        &[Guard::UngrantedInterfaces, Guard::SchemaGrant],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() { return heliosdb.execute('CREATE TABLE mine (id)').rowCount; }
+         $$",
+    )
+    .ends("42501", "0"),
+    Row::call(
+        &[Guard::ChangedTables],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() { return heliosdb.execute('DROP TABLE secrets').rowCount; }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_EXECUTE, DATABASE_READ('users')",
+    )
+    .ends("42501", "0"),
+    Row::call(
+        &[Guard::HiddenChanges],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() {
+             return heliosdb.execute('CREATE TABLE mine (id DEFAULT (random()))').rowCount;
+           }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_EXECUTE",
+    )
+    .ends("42501", "0"),
     Row::run(&[Guard::ReservedNames], |without| {
         let mut session = session(without);
         run(&mut session, "CREATE TABLE numbered(id INTEGER PRIMARY KEY AUTOINCREMENT);

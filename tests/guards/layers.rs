@@ -46,6 +46,10 @@ const fn layer(guard: Guard) -> Layer {
         | Guard::UnreportedStatements
         | Guard::OneStatement
         | Guard::NulCharacters
+        | Guard::Literals
+        | Guard::SchemaGrant
+        | Guard::ChangedTables
+        | Guard::HiddenChanges
         | Guard::ViewsBetween
         | Guard::StepGate
         | Guard::StatementKey
@@ -85,6 +89,7 @@ const fn layer(guard: Guard) -> Layer {
         | Guard::StatementPatterns
         | Guard::StatementProgram
         | Guard::Comparisons
+        | Guard::OpenHandles
         | Guard::RollBack
         | Guard::LostUnits
         | Guard::FailedBlocks

@@ -67,16 +67,39 @@ pub(super) const ROWS: &[Row] = &[
         )
     })
     .ends("38000", "0"),
+    Row::call(
+        &[Guard::OpenHandles],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() {
+             const open = [];
+             for (let n = 0; n < 150; n++) open.push(heliosdb.stream('SELECT id FROM users'));
+             return open.length;
+           }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users')",
+    )
+    .ends("38000", "150"),
     // The second statement is not run even so: SQLite compiles the first, and nobody
     // looks at the rest.
     Row::run(&[Guard::OneStatement], |without| {
         queried(without, "SELECT 1; DELETE FROM users")
     })
-    .ends("38000", "1"),
+    .ends("42601", "1"),
     Row::run(&[Guard::NulCharacters, Guard::OneStatement], |without| {
         queried(without, r"SELECT 1\0; DELETE FROM users")
     })
     .ends("38000", "1"),
+    Row::call(
+        &[Guard::Literals],
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f(name = \"x' OR '' = '\") {
+             const sql = \"SELECT count(*) AS n FROM users WHERE name = '\" + name + \"'\";
+             return heliosdb.query(sql).rows[0].n;
+           }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users')",
+    )
+    .ends("42601", "2"),
 ];
 
 /// Ten texts of 8 MB at a time.

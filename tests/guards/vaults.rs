@@ -123,7 +123,7 @@ fn write_without_a_record(without: &[Guard]) -> String {
            function fill() {
              const name = 'x'.repeat(20000);
              for (let n = 0; n < 100; n++) {
-               try { heliosdb.query(`SELECT 1 FROM \"${name}\"`); } catch {}
+               try { heliosdb.query(`SELECT name FROM \"${name}\"`); } catch {}
              }
            }
          $$",

@@ -70,7 +70,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     execute("h7_a copy of everything", "VACUUM INTO '/tmp/hostile.db'").entries(ONE).fails("38000", "may not run"),
     query("h7_a library", "SELECT load_extension('/tmp/evil.so')").entries(ONE).fails("42501", "load_extension"),
     query("h7_another function", "SELECT modest(1)").entries(ONE).fails("42501", "modest"),
-    query("h7_two statements", "SELECT 1; DELETE FROM users").fails("38000", "more than one statement"),
+    query("h7_two statements", "SELECT 1; DELETE FROM users").fails("42601", "more than one statement"),
     js(
         "h7_a grant that is asked for by SQL",
         "function f() { return heliosdb.execute(\"ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('*')\"); }",

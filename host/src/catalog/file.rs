@@ -374,6 +374,7 @@ impl Stored {
             own_limits,
             authority: Arc::new(authority),
             linked: Default::default(),
+            constants: Default::default(),
         })
     }
 

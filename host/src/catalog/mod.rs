@@ -492,6 +492,7 @@ fn made(new: &NewFunction, old: Option<&Function>) -> Function {
         own_limits: old.map(|old| old.own_limits.clone()).unwrap_or_default(),
         limits: old.map_or_else(|| kind.limits(Limits::DEFAULT), |old| old.limits),
         linked: Default::default(),
+        constants: Default::default(),
     }
 }
 

@@ -77,7 +77,7 @@ impl Execution {
         ready: Option<Checked>,
         params: &[wit::Value],
     ) -> Result<Resource<Cursor>, Outcome> {
-        self.open.check_cursors()?;
+        self.open.check_cursors(self.meter.guards)?;
         let (started, checked) = self.attempt(
             Capability::DatabaseRead,
             &sql,

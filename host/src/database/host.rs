@@ -23,6 +23,7 @@ use crate::execution::{Execution, Refusal};
 use crate::guard::Guard;
 use crate::limits::SQL_BYTES_MAX;
 use crate::linker::NotGranted;
+use crate::statement::first_literal;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 
@@ -350,7 +351,7 @@ impl Execution {
     }
 
     /// Whether a text can be a statement at all.
-    pub(super) fn check_text(&self, sql: &str) -> Result<(), Outcome> {
+    pub(super) fn check_text(&mut self, sql: &str) -> Result<(), Outcome> {
         let guards = self.meter.guards;
         if sql.len() > SQL_BYTES_MAX && guards.holds(Guard::StatementBytes) {
             return Err(Outcome::Guest(wit::Error::Limit(wit::Excess {
@@ -362,7 +363,32 @@ impl Execution {
         if sql.contains('\0') && guards.holds(Guard::NulCharacters) {
             return Err(invalid("the statement contains a NUL character"));
         }
-        Ok(())
+        self.check_literals(sql)
+    }
+
+    /// A text with literals in it must be a constant: input could be part of any other.
+    fn check_literals(&mut self, sql: &str) -> Result<(), Outcome> {
+        let Some((line, column)) = first_literal(sql) else {
+            return Ok(());
+        };
+        if !self.meter.guards.holds(Guard::Literals) || self.is_constant(sql)? {
+            return Ok(());
+        }
+        Err(Outcome::Guest(self.malformed(format!(
+            "the statement was put together while the function ran, and has a literal at \
+             {line}:{column}: write a parameter in its place, as in \"WHERE id = ?\", and pass \
+             the value beside the text"
+        ))))
+    }
+
+    fn is_constant(&self, text: &str) -> Result<bool, Outcome> {
+        let function = &self.function;
+        let catalog = &self.session.vault.catalog;
+        let content = || catalog.content(&function.content_hash());
+        match function.constants.get(&function.code, content) {
+            Ok(constants) => Ok(constants.contain(text)),
+            Err(error) => Err(Outcome::End(self.fault(error))),
+        }
     }
 
     fn prepare(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
@@ -431,7 +457,10 @@ impl Execution {
                     invalid(&format!("a procedure may not run {what}"))
                 }
             },
-            GuestFailure::TwoStatements => invalid("the text holds more than one statement"),
+            GuestFailure::TwoStatements => {
+                let message = "the text holds more than one statement";
+                Outcome::Guest(self.malformed(message.to_string()))
+            }
             GuestFailure::NoStatement => invalid("the text holds no statement"),
             GuestFailure::Sqlite(failure) => self.sqlite_failure(&failure),
         }
@@ -491,19 +520,16 @@ pub(super) enum Ran {
 }
 
 impl Checked {
-    /// Each parameter has a value.
-    pub(super) fn check_count(&self, params: &[wit::Value]) -> Result<(), wit::Error> {
-        let expected = match self.statement.values_needed() {
-            Ok(expected) => expected,
-            Err(why) => return Err(wit::Error::Invalid(why.to_string())),
-        };
+    /// Each parameter has a value. If not, it says so.
+    pub(super) fn check_count(&self, params: &[wit::Value]) -> Result<(), String> {
+        let expected = self.statement.values_needed().map_err(str::to_string)?;
         if params.len() == expected {
             return Ok(());
         }
-        Err(wit::Error::Invalid(format!(
+        Err(format!(
             "the statement has {expected} parameters and {} values were given",
             params.len()
-        )))
+        ))
     }
 
     /// What its rows are made of.

@@ -6,6 +6,7 @@
 use super::backend::{Checked, Database};
 use crate::bindings::heliosdb::host::types as wit;
 use crate::capability::Capability;
+use crate::guard::{Guard, Guards};
 use crate::limits::{OPEN_CURSORS_MAX, OPEN_STATEMENTS_MAX, OPEN_TRANSACTIONS_MAX};
 use std::sync::Arc;
 
@@ -97,21 +98,19 @@ impl<T> Slots<T> {
 
 impl Open {
     /// Refuses one statement more than there may be. Asked before it is prepared.
-    pub(super) fn check_statements(&self) -> Result<(), wit::Error> {
-        at_most(
-            self.statements.len(),
-            "open_statements",
-            OPEN_STATEMENTS_MAX,
-        )
+    pub(super) fn check_statements(&self, guards: Guards) -> Result<(), wit::Error> {
+        let open = self.statements.len();
+        at_most(open, "open_statements", OPEN_STATEMENTS_MAX, guards)
     }
 
-    pub(super) fn check_cursors(&self) -> Result<(), wit::Error> {
-        at_most(self.cursors.len(), "open_cursors", OPEN_CURSORS_MAX)
+    pub(super) fn check_cursors(&self, guards: Guards) -> Result<(), wit::Error> {
+        let open = self.cursors.len();
+        at_most(open, "open_cursors", OPEN_CURSORS_MAX, guards)
     }
 
-    pub(super) fn check_transactions(&self) -> Result<(), wit::Error> {
+    pub(super) fn check_transactions(&self, guards: Guards) -> Result<(), wit::Error> {
         let open = self.transactions.len();
-        at_most(open, "open_transactions", OPEN_TRANSACTIONS_MAX)
+        at_most(open, "open_transactions", OPEN_TRANSACTIONS_MAX, guards)
     }
 
     pub(super) fn add_statement(&mut self, statement: OpenStatement) -> u32 {
@@ -160,8 +159,8 @@ impl OpenCursor {
     }
 }
 
-fn at_most(open: usize, name: &str, max: usize) -> Result<(), wit::Error> {
-    if open < max {
+fn at_most(open: usize, name: &str, max: usize, guards: Guards) -> Result<(), wit::Error> {
+    if open < max || !guards.holds(Guard::OpenHandles) {
         return Ok(());
     }
     Err(wit::Error::Limit(wit::Excess {

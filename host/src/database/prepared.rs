@@ -161,7 +161,7 @@ impl Execution {
     ) -> Result<u32, Outcome> {
         self.enter_host()?;
         self.carry(sql.len())?;
-        self.open.check_statements()?;
+        self.open.check_statements(self.meter.guards)?;
         let checked = self.check_statement(interface, &sql)?;
         Ok(self.open.add_statement(OpenStatement {
             sql: Arc::from(sql),

@@ -120,7 +120,7 @@ impl Execution {
     /// Whatever runs begins here: its values are counted, its permits recorded, and the
     /// unit of the call's work begun.
     fn begin(&mut self, checked: &Checked, params: &[wit::Value]) -> Result<(), Ran> {
-        checked.check_count(params).map_err(Ran::Invalid)?;
+        self.check_count(checked, params)?;
         for (capability, target, _) in &checked.permits {
             self.recorder.allowed(capability, target);
         }
@@ -129,6 +129,11 @@ impl Execution {
         let database = &self.session.database;
         let begun = database.begin_unit_within(&self.meter, may_write);
         begun.map_err(|error| Ran::End(self.fault(error)))
+    }
+
+    fn check_count(&mut self, checked: &Checked, params: &[wit::Value]) -> Result<(), Ran> {
+        let counted = checked.check_count(params);
+        counted.map_err(|message| Ran::Invalid(self.malformed(message)))
     }
 
     /// All rows.
@@ -232,7 +237,7 @@ impl Execution {
             return Ok(0);
         };
         for params in lists {
-            checked.check_count(params).map_err(Ran::Invalid)?;
+            self.check_count(checked, params)?;
         }
         self.begin(checked, first)?;
         let session = Arc::clone(&self.session);

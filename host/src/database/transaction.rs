@@ -126,7 +126,7 @@ impl Execution {
             let missing = Refusal::of_all(Capability::DatabaseWrite);
             return Err(Outcome::Guest(self.refuse(vec![missing])));
         }
-        self.open.check_transactions()?;
+        self.open.check_transactions(self.meter.guards)?;
         let session = Arc::clone(&self.session);
         session
             .database

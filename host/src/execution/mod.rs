@@ -40,6 +40,8 @@ pub(crate) struct Execution {
     pub(crate) carried: Carried,
     /// What was refused, in the host's own words: a guest may only claim it.
     pub(crate) refusals: Vec<Refusal>,
+    /// What was called malformed, in the host's own words, too.
+    malformed: Vec<String>,
     /// The last message of a panic.
     pub(crate) panic_message: Option<String>,
     /// What the guest may wait for.
@@ -98,6 +100,7 @@ impl Execution {
             host_calls: 0,
             carried: Carried::new(guards),
             refusals: Vec::new(),
+            malformed: Vec::new(),
             panic_message: None,
             timers: Timers::default(),
             open: Open::default(),
@@ -197,6 +200,20 @@ impl Execution {
             recorder.syscall_refused(attempt, counted)
         });
         counted.map_err(|error| self.fault(error))
+    }
+
+    /// Makes the value that the guest gets for a request that is malformed by the rules of
+    /// the host's: two statements, values for other parameters, literals.
+    pub(crate) fn malformed(&mut self, message: String) -> wit::Error {
+        if self.malformed.len() < REFUSALS_MAX && !self.malformed.contains(&message) {
+            self.malformed.push(message.clone());
+        }
+        wit::Error::Invalid(message)
+    }
+
+    /// Whether the host said so: a guest may only claim it.
+    pub(crate) fn confirm_malformed(&self, claimed: &str) -> bool {
+        self.malformed.iter().any(|message| message == claimed)
     }
 
     /// The error for a guest that gave up over a refusal: true only if the host did

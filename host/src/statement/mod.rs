@@ -8,6 +8,7 @@ mod condition;
 mod create;
 mod cursor;
 mod grammar;
+mod literals;
 mod parts;
 mod place;
 mod policy;
@@ -23,6 +24,7 @@ use crate::types::SqlType;
 use cursor::Cursor;
 use tokens::{Kind, Token, Tokens};
 
+pub(crate) use literals::first_literal;
 pub(crate) use parts::{altered_table, begins_with, called_names};
 pub use split::{Statements, is_complete, split};
 

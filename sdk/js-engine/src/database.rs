@@ -27,7 +27,10 @@ pub(crate) fn add<'js>(ctx: &Ctx<'js>, natives: &Object<'js>) -> Result<()> {
     set(natives, "stream", stream)?;
     set(natives, "prepareRead", prepare_read)?;
     set(natives, "prepareWrite", prepare_write)?;
-    natives.set("begin", Function::new(ctx.clone(), begin)?.with_name("transaction")?)
+    natives.set(
+        "begin",
+        Function::new(ctx.clone(), begin)?.with_name("transaction")?,
+    )
 }
 
 fn set<'js, P>(
@@ -144,19 +147,22 @@ fn cursor_function<'js>(
         .map_err(|error| engine.throw(ctx, &error))?;
     let names: Vec<String> = columns.into_iter().map(|column| column.name).collect();
     let open = RefCell::new(Some(cursor));
-    Function::new(ctx.clone(), move |ctx: Ctx<'js>, rows_max: u32| -> Result<Value<'js>> {
-        let engine = engine::current();
-        if rows_max == 0 {
-            drop(open.take());
-        }
-        let next = match &*open.borrow() {
-            Some(cursor) => cursor.next(rows_max),
-            None => Ok(Vec::new()),
-        };
-        let found = next.map_err(|error| engine.throw(&ctx, &error))?;
-        let names = rows::names(&ctx, names.iter())?;
-        rows::row_objects(&ctx, engine, &names, &found).map(|list| list.into_value())
-    })
+    Function::new(
+        ctx.clone(),
+        move |ctx: Ctx<'js>, rows_max: u32| -> Result<Value<'js>> {
+            let engine = engine::current();
+            if rows_max == 0 {
+                drop(open.take());
+            }
+            let next = match &*open.borrow() {
+                Some(cursor) => cursor.next(rows_max),
+                None => Ok(Vec::new()),
+            };
+            let found = next.map_err(|error| engine.throw(&ctx, &error))?;
+            let names = rows::names(&ctx, names.iter())?;
+            rows::row_objects(&ctx, engine, &names, &found).map(|list| list.into_value())
+        },
+    )
 }
 
 /// A function of what is to be done with a statement, and its parameters.
@@ -237,11 +243,7 @@ fn begin(ctx: Ctx<'_>) -> Result<Function<'_>> {
     })
 }
 
-fn count<'js>(
-    ctx: &Ctx<'js>,
-    engine: &Engine,
-    written: Answer<u64>,
-) -> Result<Object<'js>> {
+fn count<'js>(ctx: &Ctx<'js>, engine: &Engine, written: Answer<u64>) -> Result<Object<'js>> {
     let count = written.map_err(|error| engine.throw(ctx, &error))?;
     let result = Object::new(ctx.clone())?;
     rows::define(&result, "rowCount", count as f64)?;

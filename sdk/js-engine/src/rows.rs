@@ -68,7 +68,11 @@ pub(crate) fn result<'js>(
 ) -> Result<Object<'js>> {
     let names = names(ctx, rows.columns.iter())?;
     let result = Object::new(ctx.clone())?;
-    define(&result, "rows", row_objects(ctx, engine, &names, &rows.rows)?)?;
+    define(
+        &result,
+        "rows",
+        row_objects(ctx, engine, &names, &rows.rows)?,
+    )?;
     define(&result, "columns", columns(ctx, &names)?)?;
     define(&result, "rowCount", count as f64)?;
     Ok(result)

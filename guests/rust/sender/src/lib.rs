@@ -16,6 +16,27 @@ mod sender {
         Ok(values.join(","))
     }
 
+    /// A text with a literal that is a constant: it lies in this component's data.
+    pub fn send_constant() -> Result<Option<i64>> {
+        let sql = "SELECT count(*) FROM users WHERE name <> 'nobody' AND id < 10";
+        let count = database::query_one(sql, params![])?;
+        count.map(|row| row.get(0)).transpose()
+    }
+
+    /// What nobody should write: input in the text of a statement.
+    pub fn send_concatenated(name: &str) -> Result<Option<i64>> {
+        let sql = format!("SELECT count(*) FROM users WHERE name = '{name}'");
+        let count = database::query_one(&sql, params![])?;
+        count.map(|row| row.get(0)).transpose()
+    }
+
+    /// Input in the text that is a name, which no parameter can be.
+    pub fn send_ordered(column: &str) -> Result<Option<String>> {
+        let sql = format!("SELECT name FROM users ORDER BY {column} DESC LIMIT ?");
+        let first = database::query_one(&sql, params![1])?;
+        first.map(|row| row.get(0)).transpose()
+    }
+
     /// How many rows changed.
     pub fn send_execute(sql: &str) -> Result<i64> {
         database::execute(sql, params![]).map(|effect| effect.affected_rows as i64)

@@ -225,10 +225,7 @@ impl State {
 }
 
 impl database_read::HostStatement for State {
-    fn columns(
-        &mut self,
-        _: Resource<ReadStatement>,
-    ) -> Result<Vec<types::Column>, types::Error> {
+    fn columns(&mut self, _: Resource<ReadStatement>) -> Result<Vec<types::Column>, types::Error> {
         Ok(COLUMNS.map(column).into())
     }
 
