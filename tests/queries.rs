@@ -2,6 +2,7 @@
 //! aggregates, and within transaction blocks.
 
 mod aggregates;
+mod blocks;
 mod immutable;
 mod tables;
 mod tables_of_components;
