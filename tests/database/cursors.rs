@@ -45,7 +45,7 @@ fn h27_a_cursor_reads_ten_million_rows_in_bounded_memory() {
     run(
         &mut session,
         "ALTER FUNCTION f SET (max_cpu_time_ms = 60000, max_wall_time_ms = 120000,
-           max_instructions = 100000000000)",
+           max_instructions = 100000000000, max_rows = 10000000, max_host_bytes = 8589934592)",
     );
     assert_eq!(
         text(&mut session, "SELECT f()"),

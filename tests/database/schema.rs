@@ -301,7 +301,7 @@ fn h35_a_table_hides_no_function() {
     let mut session = changer("DATABASE_EXECUTE, DATABASE_READ('users'), DATABASE_WRITE('users')");
     run(
         &mut session,
-        "CREATE FUNCTION evil(x TEXT) RETURNS TEXT LANGUAGE javascript AS $$ (x) => x $$"
+        "CREATE FUNCTION evil(x TEXT) RETURNS TEXT IMMUTABLE LANGUAGE javascript AS $$ (x) => x $$"
             .replace("(x) => x", "function evil(x) { return x; }")
             .as_str(),
     );
@@ -331,7 +331,7 @@ fn h35_a_table_hides_no_function() {
         ],
     );
     let answer = change(&mut session, "CREATE INDEX i ON users(evil(name))");
-    assert!(answer.contains("non-deterministic"), "{answer}");
+    assert_eq!(answer, "denied CALL_FUNCTION evil");
     assert_eq!(
         schema(&mut session),
         ["table secrets", "table t", "table users"]

@@ -128,11 +128,11 @@ pub(super) const ATTACKS: &[Attack] = &[
     .ends_by(AUDIT_ENTRIES),
     js(
         "h63_queries that fill the log",
-        "function f() { for (let i = 0; ; i++) try { heliosdb.query(`SELECT ${i}`); } catch {} }",
+        "function f() { for (let i = 0; ; i++) try { heliosdb.query(`SELECT id AS n${i} FROM users`); } catch {} }",
     )
     .before(READ)
     .limits("max_audit_entries = 1000")
-    .entries(&[("DatabaseOperation", 1000)])
+    .entries(&[("Allowed", 1), ("DatabaseOperation", 999)])
     .ends_by(AUDIT_ENTRIES),
     js(
         "a result of seven megabytes",

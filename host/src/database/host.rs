@@ -361,7 +361,8 @@ impl Execution {
             })));
         }
         if sql.contains('\0') && guards.holds(Guard::NulCharacters) {
-            return Err(invalid("the statement contains a NUL character"));
+            let message = "the statement contains a NUL character".to_string();
+            return Err(Outcome::Guest(self.malformed(message)));
         }
         self.check_literals(sql)
     }
