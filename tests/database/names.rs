@@ -461,3 +461,80 @@ fn a_guest_cannot_tell_whether_a_table_exists_that_is_not_granted() {
         ],
     );
 }
+
+/// SQLite's authorizer is told of no column that a join by name compares, nor of what a
+/// FULL JOIN by name returns.
+#[test]
+fn h7_a_join_by_name_needs_the_grants_of_both_sides() {
+    let mut session = probed();
+    run(
+        &mut session,
+        "CREATE TABLE notes(id INTEGER, value TEXT); INSERT INTO notes VALUES (1, 'n');
+         CREATE VIEW leak AS
+           SELECT value FROM secrets FULL JOIN (SELECT 'x' AS value) USING (value);
+         ALTER FUNCTION q GRANT CAPABILITY DATABASE_READ('leak'), DATABASE_READ('notes')",
+    );
+    for sql in [
+        "SELECT value FROM secrets FULL JOIN (SELECT 'x' AS value) USING (value)",
+        "SELECT value FROM secrets NATURAL FULL JOIN (SELECT 'x' AS value)",
+        "SELECT value FROM \"Secrets\" NATURAL FULL OUTER JOIN (SELECT 'x' AS value)",
+        "SELECT value FROM main.'secrets' s FULL JOIN (SELECT 'x' AS value) USING (value)",
+        "SELECT count(*) FROM (SELECT 'CANARY-5f3a' AS value) JOIN secrets USING (value)",
+        "SELECT count(*) FROM (SELECT 'CANARY-5f3a' AS value) NATURAL JOIN [secrets]",
+        "SELECT count(*) FROM notes NATURAL JOIN secrets",
+        "WITH c(value) AS (SELECT 'x') SELECT value FROM secrets FULL JOIN c USING (value)",
+        "SELECT id FROM users WHERE id IN
+           (SELECT count(*) FROM (SELECT 'a' AS value) JOIN secrets USING (value))",
+        "SELECT value FROM leak",
+        "SELECT value FROM leak FULL JOIN (SELECT 1 AS value) USING (value)",
+    ] {
+        let answer = query(&mut session, sql);
+        assert_eq!(answer.to_lowercase(), SECRETS.to_lowercase(), "{sql}");
+    }
+    check(
+        &mut session,
+        "q",
+        &[
+            (
+                "SELECT sql FROM sqlite_master FULL JOIN (SELECT 'x' AS sql) USING (sql)",
+                "denied DATABASE_READ main.sqlite_master",
+            ),
+            (
+                "SELECT detail FROM heliosdb.audit_log FULL JOIN (SELECT 'x' AS detail) USING (detail)",
+                "denied DATABASE_READ heliosdb.audit_log",
+            ),
+            (
+                "SELECT name FROM dbstat NATURAL FULL JOIN (SELECT 'x' AS name)",
+                "denied DATABASE_READ main.dbstat",
+            ),
+            (
+                "SELECT name FROM users FULL JOIN (SELECT 'Ada' AS name) USING (name) ORDER BY 1",
+                r#"[{"name":"Ada"},{"name":"Bob"}]"#,
+            ),
+            (
+                "SELECT u.name, n.value FROM users u JOIN notes n USING (id)",
+                r#"[{"name":"Ada","value":"n"}]"#,
+            ),
+            (
+                "SELECT count(*) AS n FROM users NATURAL JOIN json_each('[1]')",
+                r#"[{"n":1}]"#,
+            ),
+            // What SQLite would read, and the lexer here would not.
+            (
+                "SELECT $$ FROM secrets NATURAL JOIN users -- $$",
+                "invalid …",
+            ),
+            ("SELECT 1 AS n /* NATURAL $$", r#"[{"n":1}]"#),
+        ],
+    );
+    run(
+        &mut session,
+        "ALTER FUNCTION x GRANT CAPABILITY DATABASE_WRITE('notes');
+         CREATE TRIGGER spy AFTER INSERT ON notes BEGIN
+           UPDATE notes SET value = (SELECT count(*) FROM secrets NATURAL JOIN notes); END",
+    );
+    assert_eq!(
+        execute(&mut session, "INSERT INTO notes VALUES (2, 'm')"),
+        "denied DATABASE_READ main.notes, DATABASE_READ main.secrets"
+    );
+}

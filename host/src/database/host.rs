@@ -401,7 +401,7 @@ impl Execution {
             .map_err(|failure| self.prepare_failure(interface, sql, failure))?;
         let needs = self
             .needs(&access, sql)
-            .map_err(|failure| Outcome::Guest(failed(&failure)))?;
+            .map_err(|failure| self.sqlite_failure(&failure))?;
         let mut permits = Vec::with_capacity(needs.len());
         let mut refusals = Vec::new();
         for need in &needs {

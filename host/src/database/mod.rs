@@ -18,4 +18,5 @@ pub(crate) mod sqlite;
 pub(crate) mod temporary;
 mod transaction;
 mod typed;
+mod unreported;
 mod unseen;

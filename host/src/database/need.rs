@@ -93,9 +93,11 @@ impl Execution {
     /// Every capability that the statement needs, with its table.
     pub(super) fn needs(&self, access: &Access, sql: &str) -> Result<Vec<Need>, Failure> {
         let mut needs = Vec::new();
+        let unreported = self.unreported(access, sql)?;
         let tables = access
             .reads
             .iter()
+            .chain(&unreported)
             .map(|table| (Capability::DatabaseRead, table))
             .chain(
                 access

@@ -13,7 +13,7 @@ mod parts;
 mod place;
 mod policy;
 mod split;
-mod tokens;
+pub(crate) mod tokens;
 
 use crate::capability::Grant;
 use crate::error::{Error, Result, SqlState};

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, SqlState};
 
 /// What a token is, as far as a statement's structure depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// An unquoted name or keyword.
     Word,
     /// `"name"`, `` `name` `` or `[name]`.
@@ -30,32 +30,32 @@ pub(super) enum Kind {
 
 /// One token, as it stands in the text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Token<'t> {
-    pub(super) kind: Kind,
-    pub(super) start: usize,
-    pub(super) text: &'t str,
+pub(crate) struct Token<'t> {
+    pub(crate) kind: Kind,
+    pub(crate) start: usize,
+    pub(crate) text: &'t str,
 }
 
 /// The tokens of a text, without white space and comments.
 #[derive(Clone)]
-pub(super) struct Tokens<'t> {
+pub(crate) struct Tokens<'t> {
     text: &'t str,
     position: usize,
 }
 
 impl<'t> Token<'t> {
     /// The offset of the first byte after it.
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
     /// Whether it is this keyword, in any case and unquoted.
-    pub(super) fn is_word(&self, keyword: &str) -> bool {
+    pub(crate) fn is_word(&self, keyword: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
 
     /// Whether it is this character.
-    pub(super) fn is_symbol(&self, symbol: &str) -> bool {
+    pub(crate) fn is_symbol(&self, symbol: &str) -> bool {
         self.kind == Kind::Symbol && self.text == symbol
     }
 
@@ -63,7 +63,7 @@ impl<'t> Token<'t> {
     ///
     /// The line break right after an opening dollar quote is dropped, so that line 1
     /// of a function's body is its first line of code.
-    pub(super) fn unquoted(&self) -> String {
+    pub(crate) fn unquoted(&self) -> String {
         match self.kind {
             Kind::DollarString => {
                 let tag = self.text[1..].find('$').map_or(0, |tag| tag + 2);
@@ -91,7 +91,7 @@ impl<'t> Token<'t> {
 
 impl<'t> Tokens<'t> {
     /// The tokens of the text, from its beginning.
-    pub(super) fn new(text: &'t str) -> Tokens<'t> {
+    pub(crate) fn new(text: &'t str) -> Tokens<'t> {
         Tokens { text, position: 0 }
     }
 
