@@ -3,6 +3,7 @@
 mod bombs;
 mod builtins;
 mod changes;
+mod columns;
 mod cursors;
 mod directory;
 mod effects;

@@ -213,7 +213,7 @@ impl Function {
     /// What an index may rely on must depend on nothing that can change: an IMMUTABLE
     /// function reaches nothing.
     pub(crate) fn refuse_reach(&self) -> Result<()> {
-        let granted = self.authority.granted();
+        let granted = self.authority.opening();
         if !self.signature.is_immutable() || granted.is_empty() {
             return Ok(());
         }
@@ -271,17 +271,25 @@ impl Authority {
     }
 
     /// The grants that open something: no denial takes the whole capability.
-    fn granted(&self) -> Vec<&Grant> {
-        let all = self.policy.capabilities.iter().chain(&self.grants);
-        all.filter(|grant| self.capabilities.contains(grant.capability()))
-            .collect()
+    fn opening(&self) -> Vec<&Grant> {
+        let opens = |grant: &&Grant| self.capabilities.contains(grant.capability());
+        self.granted().filter(opens).collect()
+    }
+
+    /// What is granted, by the policy or to the function itself.
+    pub(crate) fn granted(&self) -> impl Iterator<Item = &Grant> {
+        self.policy.capabilities.iter().chain(&self.grants)
     }
 
     /// Whether a grant covers a target, and no denial does.
-    pub(crate) fn permits(&self, covers: impl Fn(&Grant) -> bool, guards: Guards) -> bool {
-        let mut granted = self.policy.capabilities.iter().chain(&self.grants);
-        let denied = self.denials.iter().any(&covers) && guards.holds(Guard::Denials);
-        granted.any(covers) && !denied
+    pub(crate) fn permits(
+        &self,
+        covers: impl FnMut(&Grant) -> bool,
+        denies: impl FnMut(&Grant) -> bool,
+        guards: Guards,
+    ) -> bool {
+        let denied = self.denials.iter().any(denies) && guards.holds(Guard::Denials);
+        self.granted().any(covers) && !denied
     }
 
     /// For a DETAIL line: `its grants are DATABASE_READ('users'), TIME_ACCESS`.

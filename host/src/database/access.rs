@@ -10,6 +10,7 @@ use super::ddl::Change;
 use crate::guard::{Guard, Guards};
 use rusqlite::ffi;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The schema of the host's own views.
@@ -49,6 +50,15 @@ pub(crate) struct Table {
     pub(crate) name: String,
     /// A view, trigger or sub-query stands between the statement and the table.
     pub(crate) indirect: bool,
+    pub(crate) part: Part,
+}
+
+/// What of a table is used: with no column, only which rows there are.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Part {
+    /// Rows come, go or are copied as a whole.
+    pub(crate) whole: bool,
+    pub(crate) columns: BTreeSet<String>,
 }
 
 /// What no grant covers.
@@ -224,15 +234,22 @@ impl Access {
     /// Notes one action. What a grant may cover is allowed here and checked later, so
     /// that all missing grants are found at once; nothing has an effect before.
     fn note(&mut self, context: &AuthContext<'_>, guards: Guards) -> Authorization {
-        let table = |name: &str| Table {
+        let table = |name: &str, part| Table {
             schema: context.database_name.map(str::to_ascii_lowercase),
             name: name.to_string(),
             indirect: context.accessor.is_some(),
+            part,
         };
         match context.action {
             AuthAction::Select | AuthAction::Recursive => {}
-            AuthAction::Read { table_name, .. } => {
-                note(&mut self.reads, table(table_name));
+            AuthAction::Read {
+                table_name,
+                column_name,
+            } => {
+                note_table(
+                    &mut self.reads,
+                    table(table_name, Part::of_column(column_name)),
+                );
                 if let Some(accessor) = context.accessor {
                     note(&mut self.through, accessor.to_string());
                 }
@@ -240,7 +257,11 @@ impl Access {
             AuthAction::Insert { table_name }
             | AuthAction::Delete { table_name }
             | AuthAction::Update { table_name, .. } => {
-                note(&mut self.writes, table(table_name));
+                let part = match context.action {
+                    AuthAction::Update { column_name, .. } => Part::of_column(column_name),
+                    _ => Part::whole(),
+                };
+                note_table(&mut self.writes, table(table_name, part));
                 if context.accessor.is_none() {
                     self.writes_by.get_or_insert(kind_of_write(&context.action));
                 }
@@ -255,6 +276,40 @@ impl Access {
             _ => {}
         }
         Authorization::Allow
+    }
+}
+
+impl Part {
+    pub(crate) fn whole() -> Part {
+        Part {
+            whole: true,
+            ..Part::default()
+        }
+    }
+
+    /// SQLite's name for no column is an empty one.
+    fn of_column(name: &str) -> Part {
+        let columns = Some(name).filter(|name| !name.is_empty());
+        Part {
+            whole: false,
+            columns: columns.map(str::to_string).into_iter().collect(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Part) {
+        self.whole |= other.whole;
+        self.columns.extend(other.columns);
+    }
+}
+
+/// Notes a table, once.
+pub(crate) fn note_table(list: &mut Vec<Table>, table: Table) {
+    let is_same = |known: &&mut Table| {
+        known.name == table.name && known.schema == table.schema && known.indirect == table.indirect
+    };
+    match list.iter_mut().find(is_same) {
+        Some(known) => known.part.add(table.part),
+        None => list.push(table),
     }
 }
 

@@ -337,13 +337,11 @@ impl Execution {
         if !self.meter.guards.holds(Guard::ChangedTables) {
             return Vec::new();
         }
-        let need =
-            |capability| Need::of_ordinary(capability, schema.to_string(), table.to_string());
+        let need = |capability| Need::of_whole(capability, schema.to_string(), table.to_string());
         [Capability::DatabaseRead, Capability::DatabaseWrite]
             .map(need)
             .iter()
-            .filter(|need| need.permit(self).is_none())
-            .map(Need::refusal)
+            .filter_map(|need| need.permit(self).err())
             .collect()
     }
 
@@ -366,10 +364,8 @@ impl Execution {
         refusals.extend(names.map(|name| refused_change(&format!("CREATE TABLE {name}"))));
         for table in &hidden.references {
             let schema = DEFAULT_SCHEMA.to_string();
-            let need = Need::of_ordinary(Capability::DatabaseRead, schema, table.clone());
-            if need.permit(self).is_none() {
-                refusals.push(need.refusal());
-            }
+            let need = Need::of_whole(Capability::DatabaseRead, schema, table.clone());
+            refusals.extend(need.permit(self).err());
         }
         refusals
     }

@@ -1,4 +1,5 @@
-//! Which tables a pattern covers: from a request and the grants to a [`Permit`].
+//! Which tables and columns a pattern covers: from a request and the grants to a
+//! [`Permit`].
 //!
 //! Pure: it knows no database. Only this file can make a `Permit`, and everything
 //! that touches a table takes one.
@@ -7,76 +8,119 @@ use crate::capability::{Capability, Grant};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Authority;
 use crate::guard::{Guard, Guards};
+use crate::statement::tokens::{Kind, Token, Tokens};
 use std::fmt;
 
 /// The schema that a name without one means.
 pub(crate) const DEFAULT_SCHEMA: &str = "main";
 
-/// The argument of `DATABASE_READ` and `DATABASE_WRITE`.
+/// The argument of `DATABASE_READ` and `DATABASE_WRITE`: tables, and if not all of their
+/// columns, which: `users(id, "first name")`.
 ///
 /// `*` alone covers every user table of every schema. In any other pattern `*`
 /// stands for any run of characters but `.`, and a pattern without a schema means
 /// the default one. Case does not matter, as it does not in SQLite.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct TablePattern(String);
+pub struct TablePattern {
+    /// A name or a glob, with or without a schema, in lower case.
+    pub(crate) tables: String,
+    /// Sorted, each once. `None` is every column that there is and will be.
+    pub(crate) columns: Option<Vec<ColumnName>>,
+}
+
+/// A column as a grant names it: in lower case, unless it was quoted.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) struct ColumnName(pub(crate) String);
 
 /// The proof that a grant covers one use of one table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Permit(());
 
+/// The form of a pattern, for hints.
+const FORM: &str = "a pattern is a table ('users'), a glob ('user_*'), a schema with either \
+     ('main.users'), or '*'; columns may follow: 'users(id, \"first name\")'";
+
 impl TablePattern {
-    /// The longest pattern, in bytes.
+    /// The longest pattern of tables, in bytes.
     const BYTES_MAX: usize = 256;
+
+    /// The longest list of columns, in bytes.
+    const COLUMNS_BYTES_MAX: usize = 16 << 10;
 
     /// Reads a pattern. An empty one, one with an empty part or more than one `.`, and
     /// one with a character that no pattern uses are refused.
     pub fn parse(text: &str) -> Result<TablePattern> {
         let refuse = |why: &str| {
-            Err(Error::new(SqlState::INVALID_VALUE, format!("bad table pattern \"{text}\": {why}"))
-                .with_hint("a pattern is a table ('users'), a glob ('user_*'), a schema with either ('main.users'), or '*'"))
+            let message = format!("bad table pattern \"{}\": {why}", shown(text));
+            Error::new(SqlState::INVALID_VALUE, message).with_hint(FORM)
         };
-        if text.is_empty() {
-            return refuse("it is empty");
+        let (tables, list) = match text.split_once('(') {
+            Some((tables, list)) => (tables.trim_ascii_end(), Some(list)),
+            None => (text, None),
+        };
+        if let Some(flaw) = tables_flaw(tables) {
+            return Err(refuse(flaw));
         }
-        if text.len() > TablePattern::BYTES_MAX {
-            return refuse("it is longer than 256 bytes");
-        }
-        if text
-            .chars()
-            .any(|c| c.is_control() || "(),;'\"`[]".contains(c))
-        {
-            return refuse("it contains a character that no pattern uses");
-        }
-        if text != text.trim() {
-            return refuse("it begins or ends with white space");
-        }
-        let parts: Vec<&str> = text.split('.').collect();
-        if parts.len() > 2 || parts.iter().any(|part| part.is_empty()) {
-            return refuse("it has an empty part or too many");
-        }
-        Ok(TablePattern(text.to_ascii_lowercase()))
+        let columns = list.map(|list| columns(list).map_err(refuse));
+        Ok(TablePattern {
+            tables: tables.to_ascii_lowercase(),
+            columns: columns.transpose()?,
+        })
     }
 
+    /// Of one table, by its name as it is. `None` if no pattern can spell it.
+    pub(crate) fn of_table(schema: &str, table: &str, columns: &[String]) -> Option<TablePattern> {
+        let tables = match schema {
+            DEFAULT_SCHEMA => table.to_string(),
+            schema => format!("{schema}.{table}"),
+        };
+        let mut pattern = TablePattern::parse(&tables).ok()?;
+        // A star or a dot in the name would be read as one of the pattern's.
+        let is_exact = pattern.columns.is_none() && !table.contains(['*', '.']);
+        if !columns.is_empty() {
+            let list: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+            let with_columns = format!("{tables}({})", list.join(", "));
+            pattern = TablePattern::parse(&with_columns).ok()?;
+        }
+        is_exact.then_some(pattern)
+    }
+
+    /// Whether it covers a table, or some columns of it.
     fn covers(&self, schema: &str, table: &str, guards: Guards) -> bool {
         if is_reserved(schema, table) && guards.holds(Guard::ReservedNames) {
             return false;
         }
-        if self.0 == "*" {
+        if self.tables == "*" {
             return true;
         }
-        let (schema_pattern, table_pattern) =
-            self.0.split_once('.').unwrap_or((DEFAULT_SCHEMA, &self.0));
+        let (schema_pattern, table_pattern) = self
+            .tables
+            .split_once('.')
+            .unwrap_or((DEFAULT_SCHEMA, &self.tables));
         glob(schema_pattern, schema) && glob(table_pattern, table)
+    }
+
+    /// Whether it covers a column of a table that it covers.
+    fn has_column(&self, column: &str) -> bool {
+        let mut columns = self.columns.iter().flatten();
+        self.columns.is_none() || columns.any(|name| name.0.eq_ignore_ascii_case(column))
     }
 }
 
 impl fmt::Display for TablePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.tables)?;
+        match &self.columns {
+            Some(columns) => {
+                let columns: Vec<String> = columns.iter().map(|name| quoted(&name.0)).collect();
+                write!(f, "({})", columns.join(", "))
+            }
+            None => Ok(()),
+        }
     }
 }
 
-/// Decides one use of one table: a grant covers it and no denial does.
+/// Decides a use of a table as a whole: a grant covers all of it, and no denial any part.
 pub(crate) fn permit(
     capability: Capability,
     schema: &str,
@@ -84,14 +128,10 @@ pub(crate) fn permit(
     authority: &Authority,
     guards: Guards,
 ) -> Option<Permit> {
-    let covers = |grant: &Grant| {
-        grant.capability() == capability
-            && grant
-                .pattern()
-                .is_some_and(|pattern| pattern.covers(schema, table, guards))
-    };
-    let permitted = authority.permits(covers, guards) || !guards.holds(Guard::TableGrants);
-    permitted.then_some(Permit(()))
+    let part = of_table(capability, schema, table, guards);
+    let whole = |grant: &Grant| part(grant).is_some_and(|pattern| pattern.columns.is_none());
+    let permitted = authority.permits(whole, |denial| part(denial).is_some(), guards);
+    (permitted || !guards.holds(Guard::TableGrants)).then_some(Permit(()))
 }
 
 /// Decides one change of the schema: it is granted, and of a table that is the data's.
@@ -103,8 +143,83 @@ pub(crate) fn permit_change(
 ) -> Option<Permit> {
     let is_change = |grant: &Grant| grant.capability() == Capability::DatabaseExecute;
     let is_ours = schema == DEFAULT_SCHEMA && !is_reserved(schema, table);
-    let permitted = authority.permits(is_change, guards) || !guards.holds(Guard::SchemaGrant);
+    let permitted =
+        authority.permits(is_change, is_change, guards) || !guards.holds(Guard::SchemaGrant);
     (is_ours && permitted).then_some(Permit(()))
+}
+
+/// Decides a use of some columns of a table, one at least: a grant covers each, and no
+/// denial does. Otherwise those that are missing.
+pub(crate) fn permit_columns<'c>(
+    capability: Capability,
+    schema: &str,
+    table: &str,
+    columns: impl IntoIterator<Item = &'c str>,
+    authority: &Authority,
+    guards: Guards,
+) -> std::result::Result<Permit, Vec<String>> {
+    let part = of_table(capability, schema, table, guards);
+    let mut missing = Vec::new();
+    let mut is_used = false;
+    for column in columns {
+        is_used = true;
+        let covers = |grant: &Grant| part(grant).is_some_and(|p| p.has_column(column));
+        if !authority.permits(covers, covers, guards) {
+            missing.push(column.to_string());
+        }
+    }
+    match is_used && missing.is_empty() {
+        true => Ok(Permit(())),
+        false => Err(missing),
+    }
+}
+
+/// Whether a guest may know of the table: some use of it may be permitted. No permit.
+pub(crate) fn is_known(
+    capability: Capability,
+    schema: &str,
+    table: &str,
+    authority: &Authority,
+    guards: Guards,
+) -> bool {
+    let part = of_table(capability, schema, table, guards);
+    let whole = |grant: &Grant| part(grant).is_some_and(|pattern| pattern.columns.is_none());
+    let named = authority.granted().filter_map(&part);
+    let named = named.flat_map(|pattern| pattern.columns.iter().flatten());
+    let mut named = named.map(|name| name.0.as_str());
+    authority.permits(whole, whole, guards)
+        || named.any(|name| {
+            permit_columns(capability, schema, table, [name], authority, guards).is_ok()
+        })
+}
+
+/// Whether a denial covers the table or one of these columns: no grant would help.
+pub(crate) fn is_denied(
+    capability: Capability,
+    schema: &str,
+    table: &str,
+    columns: &[String],
+    authority: &Authority,
+    guards: Guards,
+) -> bool {
+    let part = of_table(capability, schema, table, guards);
+    let mut denials = authority.denials.iter().filter_map(part);
+    denials.any(|pattern| {
+        columns.is_empty() || columns.iter().any(|column| pattern.has_column(column))
+    })
+}
+
+/// The pattern of a grant that covers a table, or some of its columns.
+fn of_table<'n>(
+    capability: Capability,
+    schema: &'n str,
+    table: &'n str,
+    guards: Guards,
+) -> impl for<'g> Fn(&'g Grant) -> Option<&'g TablePattern> + 'n {
+    move |grant| {
+        let pattern = grant.pattern().filter(|p| p.covers(schema, table, guards));
+        pattern.filter(|_| grant.capability() == capability)
+    }
 }
 
 /// Names that no pattern matches: the host's own and the database's own tables.
@@ -119,6 +234,77 @@ pub(crate) fn is_reserved(schema: &str, table: &str) -> bool {
         .any(|reserved| schema.eq_ignore_ascii_case(reserved))
         || begins("sqlite_")
         || begins("pragma_")
+}
+
+/// A column as it stands in a list: in quotes, unless it is a plain word in lower case.
+pub(crate) fn quoted(column: &str) -> String {
+    let is_plain = column
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !column.starts_with(|c: char| c.is_ascii_digit())
+        && !column.is_empty();
+    match is_plain {
+        true => column.to_string(),
+        false => format!("\"{}\"", column.replace('"', "\"\"")),
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(TablePattern::BYTES_MAX).collect()
+}
+
+fn tables_flaw(tables: &str) -> Option<&'static str> {
+    let is_unused = |c: char| c.is_control() || "(),;'\"`[]".contains(c);
+    let mut parts = tables.split('.');
+    if tables.is_empty() {
+        Some("it is empty")
+    } else if tables.len() > TablePattern::BYTES_MAX {
+        Some("it is longer than 256 bytes")
+    } else if tables.contains(is_unused) {
+        Some("it contains a character that no pattern uses")
+    } else if tables != tables.trim() {
+        Some("it begins or ends with white space")
+    } else if parts.clone().count() > 2 || parts.any(str::is_empty) {
+        Some("it has an empty part or too many")
+    } else {
+        None
+    }
+}
+
+/// The columns of a list, from behind its opening parenthesis on.
+fn columns(list: &str) -> std::result::Result<Vec<ColumnName>, &'static str> {
+    if list.len() > TablePattern::COLUMNS_BYTES_MAX {
+        return Err("its list of columns is longer than 16 KiB");
+    }
+    let mut tokens = Tokens::new(list).map_while(Result::ok);
+    let mut columns = Vec::new();
+    loop {
+        columns.push(column(tokens.next())?);
+        match tokens.next() {
+            Some(token) if token.is_symbol(",") => {}
+            // Nothing follows, not even white space or what no lexer can read.
+            Some(token) if token.is_symbol(")") && token.end() == list.len() => break,
+            _ => return Err("its list of columns does not end in )"),
+        }
+    }
+    columns.sort();
+    columns.dedup();
+    Ok(columns)
+}
+
+fn column(token: Option<Token<'_>>) -> std::result::Result<ColumnName, &'static str> {
+    let name = match token {
+        Some(token) if token.kind == Kind::Word => token.text.to_ascii_lowercase(),
+        Some(token) if token.kind == Kind::QuotedName => token.unquoted(),
+        Some(token) if token.is_symbol("*") => {
+            return Err("columns are named one by one, and all of them by no list");
+        }
+        _ => return Err("a column is missing, or needs double quotes"),
+    };
+    match name.is_empty() || name.contains(char::is_control) {
+        true => Err("the name of a column is empty, or has a control character"),
+        false => Ok(ColumnName(name)),
+    }
 }
 
 /// Whether a lower-case pattern, in which `*` is any run of characters but `.`,
@@ -212,7 +398,22 @@ mod tests {
             "a.b.c",
             " a",
             "a;b",
-            "users(id)",
+            "users()",
+            "users(id",
+            "users(id) ",
+            "users(id)x",
+            "users(id,)",
+            "users(,id)",
+            "users(id name)",
+            "users(*)",
+            "users('id')",
+            "users(1)",
+            "users(\"\")",
+            "users(\"a\0b\")",
+            "users($$id$$)",
+            "users(id)(id)",
+            "users(id).x",
+            "(id)",
             "a\0b",
             "'",
         ] {
@@ -222,6 +423,82 @@ mod tests {
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn columns_are_a_set_and_fold_unless_they_are_quoted() {
+        for (text, shown) in [
+            ("users(id)", "users(id)"),
+            ("Users (Name,ID , id)", "users(id, name)"),
+            ("users(\"id\")", "users(id)"),
+            (
+                "users(\"First Name\", \"a\"\"b\", [x)])",
+                "users(\"First Name\", \"a\"\"b\", \"x)\")",
+            ),
+            ("*(id)", "*(id)"),
+            ("main.user_*(\"order\")", "main.user_*(order)"),
+        ] {
+            let pattern = TablePattern::parse(text).unwrap();
+            assert_eq!(pattern.to_string(), shown);
+            assert_eq!(TablePattern::parse(shown).unwrap(), pattern);
+        }
+    }
+
+    #[test]
+    fn d17_a_list_of_columns_covers_these_and_not_the_table() {
+        let read = |pattern| Grant::new("DATABASE_READ", Some(pattern)).unwrap();
+        let grants = vec![
+            read("user*(id, name)"),
+            read("users(\"E-Mail\")"),
+            read("all"),
+        ];
+        let denials = vec![read("*(password, name)")];
+        let authority = Authority::new(Policy::minimal(), grants, denials);
+        let read = Capability::DatabaseRead;
+        let columns = |table: &str, columns: &[&str]| {
+            permit_columns(
+                read,
+                "main",
+                table,
+                columns.iter().copied(),
+                &authority,
+                Guards::default(),
+            )
+            .map(drop)
+        };
+        let missing = |names: &[&str]| Err(names.iter().map(|n| n.to_string()).collect());
+        assert_eq!(columns("users", &["ID", "e-mail"]), Ok(()));
+        assert_eq!(
+            columns("users", &["id", "name", "x"]),
+            missing(&["name", "x"])
+        );
+        assert_eq!(columns("user_2", &["e-mail"]), missing(&["e-mail"]));
+        assert_eq!(columns("users", &[]), missing(&[]));
+        assert_eq!(columns("all", &["id"]), Ok(()));
+        assert_eq!(columns("all", &["PASSWORD"]), missing(&["PASSWORD"]));
+        for table in ["users", "all"] {
+            assert!(permit(read, "main", table, &authority, Guards::default()).is_none());
+            assert!(is_known(read, "main", table, &authority, Guards::default()));
+        }
+        assert!(!is_known(
+            read,
+            "main",
+            "other",
+            &authority,
+            Guards::default()
+        ));
+        let authority = Authority::new(
+            Policy::minimal(),
+            vec![Grant::new("DATABASE_READ", Some("users(name)")).unwrap()],
+            vec![Grant::new("DATABASE_READ", Some("*(name)")).unwrap()],
+        );
+        assert!(!is_known(
+            read,
+            "main",
+            "users",
+            &authority,
+            Guards::default()
+        ));
     }
 
     #[test]

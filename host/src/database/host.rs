@@ -406,10 +406,10 @@ impl Execution {
         let mut refusals = Vec::new();
         for need in &needs {
             match need.permit(self) {
-                Some(permit) => {
-                    permits.push((need.capability.name(), Arc::from(need.target()), permit));
+                Ok((target, permit)) => {
+                    permits.push((need.capability.name(), Arc::from(target), permit));
                 }
-                None => refusals.push(need.refusal()),
+                Err(refusal) => refusals.push(refusal),
             }
         }
         refusals.extend(self.function_refusals(&access));
@@ -442,8 +442,11 @@ impl Execution {
         match self.told(sql, failure) {
             Told::Failure(failure) => self.sqlite_failure(&failure),
             Told::NotCovered(tables) => {
-                let need = |(schema, table)| Need::of_ordinary(interface, schema, table).refusal();
-                let refusals = tables.into_iter().map(need).collect();
+                let refusal = |(schema, table)| {
+                    let need = Need::of_ordinary(interface, schema, table);
+                    need.refusal(&[], self)
+                };
+                let refusals = tables.into_iter().map(refusal).collect();
                 Outcome::Guest(self.refuse(refusals))
             }
         }

@@ -1,38 +1,50 @@
 //! From what a statement touches to the capabilities that it needs, and the refusal of
 //! each that is missing. It decides nothing: `grant.rs` makes the permits.
 
-use super::access::{Access, Table};
+use super::access::{Access, Part, Table};
 use super::backend::TableKind;
 use super::builtin::{self, Builtin};
-use super::grant;
 use super::sqlite::Failure;
+use super::{grant, unreported};
 use crate::capability::Capability;
 use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
 use crate::guard::Guard;
+use std::collections::BTreeSet;
 
 /// One use of one table.
-#[derive(PartialEq)]
 pub(super) struct Need {
     pub(super) capability: Capability,
     schema: String,
     table: String,
     kind: TableKind,
+    part: Part,
+    /// The columns that there are, if it matters.
+    columns: Vec<String>,
 }
 
+/// SQLite's name for the key of rows that no column stands for.
+const ROWID: &str = "ROWID";
+
 impl Need {
-    /// Of a table that may not exist.
+    /// Of rows of a table that may not exist.
     pub(super) fn of_ordinary(capability: Capability, schema: String, table: String) -> Need {
         Need {
             capability,
             schema,
             table,
             kind: TableKind::Ordinary,
+            part: Part::default(),
+            columns: Vec::new(),
         }
     }
 
-    pub(super) fn target(&self) -> String {
-        format!("{}.{}", self.schema, self.table)
+    /// Of all of a table.
+    pub(super) fn of_whole(capability: Capability, schema: String, table: String) -> Need {
+        Need {
+            part: Part::whole(),
+            ..Need::of_ordinary(capability, schema, table)
+        }
     }
 
     /// The table by an unambiguous name, whatever characters there are in it.
@@ -40,18 +52,71 @@ impl Need {
         format!("{}.{}", quoted(&self.schema), quoted(&self.table))
     }
 
+    /// For the log: `main.users`, or `main.users(email)` where columns are at stake.
+    fn target(&self, columns: &[String]) -> String {
+        let (schema, table) = (&self.schema, &self.table);
+        match columns {
+            [] => format!("{schema}.{table}"),
+            columns => format!("{schema}.{table}({})", list(columns)),
+        }
+    }
+
+    /// The permit with what it is for, or the refusal.
+    ///
     /// No grant covers a virtual table: what its module reads and writes beneath, with
     /// statements of its own, would be checked against nothing.
-    pub(super) fn permit(&self, execution: &Execution) -> Option<grant::Permit> {
+    pub(super) fn permit(&self, execution: &Execution) -> Result<(String, grant::Permit), Refusal> {
         let guards = execution.meter.guards;
         if !self.is_coverable() && guards.holds(Guard::VirtualTables) {
-            return None;
+            return Err(self.refusal(&[], execution));
         }
+        if let Some(permit) = self.permit_whole(execution) {
+            return Ok((self.target(&[]), permit));
+        }
+        if self.part.whole || !self.is_known(execution) {
+            return Err(self.refusal(&[], execution));
+        }
+        let permit = |columns: &[String]| {
+            let columns = columns.iter().map(String::as_str);
+            let (schema, table) = (&self.schema, &self.table);
+            let authority = &execution.authority;
+            grant::permit_columns(self.capability, schema, table, columns, authority, guards)
+        };
+        if self.part.columns.is_empty() {
+            // Which rows there are is known with any column.
+            let any = self.columns.iter().find_map(|column| {
+                let permit = permit(std::slice::from_ref(column));
+                permit.ok()
+            });
+            let permit = any.ok_or_else(|| self.refusal(&[], execution))?;
+            return Ok((self.target(&[]), permit));
+        }
+        let columns: Vec<String> = self.part.columns.iter().cloned().collect();
+        match permit(&columns) {
+            Ok(permit) => Ok((self.target(&columns), permit)),
+            Err(missing) => Err(self.refusal(&missing, execution)),
+        }
+    }
+
+    fn permit_whole(&self, execution: &Execution) -> Option<grant::Permit> {
+        let (authority, guards) = (&execution.authority, execution.meter.guards);
         grant::permit(
             self.capability,
             &self.schema,
             &self.table,
-            &execution.authority,
+            authority,
+            guards,
+        )
+    }
+
+    /// Whether a grant covers some column.
+    fn is_known(&self, execution: &Execution) -> bool {
+        let (authority, guards) = (&execution.authority, execution.meter.guards);
+        grant::is_known(
+            self.capability,
+            &self.schema,
+            &self.table,
+            authority,
             guards,
         )
     }
@@ -60,30 +125,42 @@ impl Need {
         matches!(self.kind, TableKind::Ordinary | TableKind::View)
     }
 
-    pub(super) fn refusal(&self) -> Refusal {
+    /// The refusal of these columns, or with none of the table.
+    pub(super) fn refusal(&self, columns: &[String], execution: &Execution) -> Refusal {
+        let (schema, table) = (&self.schema, &self.table);
         let verb = match self.capability {
             Capability::DatabaseWrite => "write",
             _ => "read",
         };
-        let table = match self.schema.as_str() {
-            grant::DEFAULT_SCHEMA => self.table.clone(),
-            schema => format!("{schema}.{}", self.table),
+        let shown = match schema.as_str() {
+            grant::DEFAULT_SCHEMA => table.clone(),
+            schema => format!("{schema}.{table}"),
         };
-        let capability = self.capability.name();
-        let reserved = grant::is_reserved(&self.schema, &self.table);
+        let reserved = grant::is_reserved(schema, table);
         let noun = match self.kind {
             TableKind::Virtual if !reserved => "virtual table",
             _ => "table",
         };
-        // Nor does one cover a reserved name, or one that no pattern can spell.
-        let cure = grant::TablePattern::parse(&table)
-            .ok()
-            .filter(|_| !reserved && self.is_coverable())
+        let object = match columns {
+            [] => format!("{noun} \"{shown}\""),
+            [column] => format!("column \"{column}\" of {noun} \"{shown}\""),
+            columns => format!(
+                "columns \"{}\" of {noun} \"{shown}\"",
+                columns.join("\", \"")
+            ),
+        };
+        // Nor does a grant cover a reserved name, or help against a denial.
+        let capability = self.capability.name();
+        let (authority, guards) = (&execution.authority, execution.meter.guards);
+        let is_denied =
+            grant::is_denied(self.capability, schema, table, columns, authority, guards);
+        let cure = grant::TablePattern::of_table(schema, table, columns)
+            .filter(|_| !reserved && !is_denied && self.is_coverable())
             .map(|pattern| format!("{capability}('{pattern}')"));
         Refusal {
             capability: capability.to_string(),
-            target: self.target(),
-            action: format!("{verb} {noun} \"{table}\""),
+            target: self.target(columns),
+            action: format!("{verb} {object}"),
             grant: cure,
         }
     }
@@ -94,34 +171,73 @@ impl Execution {
     pub(super) fn needs(&self, access: &Access, sql: &str) -> Result<Vec<Need>, Failure> {
         let mut needs = Vec::new();
         let unreported = self.unreported(access, sql)?;
-        let tables = access
-            .reads
-            .iter()
-            .chain(&unreported)
-            .map(|table| (Capability::DatabaseRead, table))
-            .chain(
-                access
-                    .writes
-                    .iter()
-                    .map(|table| (Capability::DatabaseWrite, table)),
-            );
-        for (capability, table) in tables {
+        let reads = access.reads.iter().chain(&unreported.reads);
+        let reads = reads.map(|table| (Capability::DatabaseRead, table));
+        let writes = access.writes.iter();
+        let writes = writes.map(|table| (Capability::DatabaseWrite, table));
+        for (capability, table) in reads.chain(writes) {
             for (schema, kind) in self.meanings(table, sql)? {
-                let need = Need {
-                    capability,
-                    schema,
-                    table: table.name.clone(),
-                    kind,
-                };
-                if kind != TableKind::RowFunction && !needs.contains(&need) {
-                    needs.push(need);
+                if kind != TableKind::RowFunction {
+                    let mut need = Need::of_ordinary(capability, schema, table.name.clone());
+                    need.kind = kind;
+                    need.part = table.part.clone();
+                    add(&mut needs, need);
                 }
             }
         }
         if self.meter.guards.holds(Guard::ViewsBetween) {
             self.add_views(access, &mut needs)?;
         }
+        for need in &mut needs {
+            self.settle(need, unreported.replaces)?;
+        }
         Ok(needs)
+    }
+
+    /// Looks at the table's columns, if a grant covers a part of them only.
+    fn settle(&self, need: &mut Need, replaces: bool) -> Result<(), Failure> {
+        if need.part.whole
+            || !need.is_coverable()
+            || need.permit_whole(self).is_some()
+            || !need.is_known(self)
+        {
+            return Ok(());
+        }
+        let database = &self.session.database;
+        need.columns = database.columns(&need.schema, &need.table)?;
+        let find = |name: &str| {
+            let mut columns = need.columns.iter();
+            columns.find(|column| column.eq_ignore_ascii_case(name))
+        };
+        let writes = need.capability == Capability::DatabaseWrite;
+        let has_rowid = need.part.columns.contains(ROWID);
+        // SQLite tells neither a column of such a name from what it means by it, nor a
+        // row's new key from the column that may be it.
+        let is_unclear = (find("").is_some() && need.part.columns.is_empty())
+            || (has_rowid && (writes || find(ROWID).is_some()));
+        let deletes = writes && (replaces || self.replaces_on_conflict(need)?);
+        // Of the columns of a USING, those that the table has; in its own spelling.
+        let columns = need.part.columns.iter();
+        let columns = columns.filter_map(|name| find(name).cloned());
+        let mut columns: BTreeSet<String> = columns.collect();
+        let rowid = ROWID.to_ascii_lowercase();
+        if has_rowid {
+            columns.insert(rowid.clone());
+        }
+        need.part = Part {
+            whole: is_unclear || deletes,
+            columns,
+        };
+        need.columns.push(rowid);
+        Ok(())
+    }
+
+    fn replaces_on_conflict(&self, need: &Need) -> Result<bool, Failure> {
+        let definition = self
+            .session
+            .database
+            .definition(&need.schema, &need.table)?;
+        definition.map_or(Ok(false), |sql| unreported::replaces_on_conflict(&sql))
     }
 
     /// A view of which no column is read, as by `count(*)`, is named only as what the
@@ -132,12 +248,10 @@ impl Execution {
             for (schema, kind) in self.session.database.tables_named(name)? {
                 let is_named = |need: &Need| need.schema == schema && need.table == *name;
                 if kind == TableKind::View && !needs.iter().any(is_named) {
-                    needs.push(Need {
-                        capability: Capability::DatabaseRead,
-                        schema,
-                        table: name.clone(),
-                        kind,
-                    });
+                    let mut need =
+                        Need::of_ordinary(Capability::DatabaseRead, schema, name.clone());
+                    need.kind = kind;
+                    needs.push(need);
                 }
             }
         }
@@ -192,6 +306,24 @@ impl Execution {
             })
             .collect()
     }
+}
+
+/// Adds a need, to one of the same table if there is one.
+fn add(needs: &mut Vec<Need>, need: Need) {
+    let is_same = |known: &&mut Need| {
+        known.capability == need.capability
+            && known.schema == need.schema
+            && known.table == need.table
+    };
+    match needs.iter_mut().find(is_same) {
+        Some(known) => known.part.add(need.part),
+        None => needs.push(need),
+    }
+}
+
+fn list(columns: &[String]) -> String {
+    let quoted: Vec<String> = columns.iter().map(|name| grant::quoted(name)).collect();
+    quoted.join(", ")
 }
 
 fn function_refusal(capability: &str, name: &str) -> Refusal {

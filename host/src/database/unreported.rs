@@ -1,19 +1,20 @@
-//! Tables that a statement reads without SQLite's authorizer being told.
+//! What a statement does without SQLite's authorizer being told.
 //!
 //! A join by name (NATURAL or USING) compares columns that are reported to nobody, and
 //! what a FULL one returns is reported not at all, or of another table. So beside a join
 //! by name every word that is the name of a table is taken for a table that is read: in
 //! the statement, and in the views and triggers that it works through. More is refused
 //! than must be, and nothing is missed: a table that has no name in the text is in no
-//! join of it. It decides nothing.
+//! join of it. Nor is it told of the rows that an UPDATE OR REPLACE deletes. It decides
+//! nothing.
 
-use super::access::{Access, Table};
+use super::access::{Access, Part, Table, note_table};
 use super::backend::Database;
 use super::sqlite::{Column, Failure};
 use crate::execution::Execution;
 use crate::statement::tokens::{Kind, Token, Tokens};
 use rusqlite::ffi;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The views and triggers of every schema, less those that were taken.
 #[derive(Default)]
@@ -24,30 +25,53 @@ struct Definitions {
     triggers: HashMap<String, Vec<String>>,
 }
 
+/// What a statement may do unreported.
+#[derive(Default)]
+pub(super) struct Unreported {
+    pub(super) reads: Vec<Table>,
+    /// Whether an UPDATE in it may delete rows.
+    pub(super) replaces: bool,
+}
+
+/// What the words of one text say.
+#[derive(Default)]
+struct Words {
+    natural: bool,
+    /// The columns that USING names, in lower case. With too many to keep, it is natural.
+    using: Option<BTreeSet<String>>,
+    replaces: bool,
+}
+
+/// The most columns of a USING; SQLite has no table with more.
+const COLUMNS_MAX: usize = 2_000;
+
 impl Execution {
-    /// The tables that the statement may read unreported.
-    pub(super) fn unreported(&self, access: &Access, sql: &str) -> Result<Vec<Table>, Failure> {
+    /// What the statement may do unreported, itself and through views and triggers.
+    pub(super) fn unreported(&self, access: &Access, sql: &str) -> Result<Unreported, Failure> {
         let database = &self.session.database;
         let mut definitions = database.definitions()?;
         let mut known = None;
-        let mut tables = Vec::new();
+        let mut unreported = Unreported::default();
         let mut texts = vec![sql.to_string()];
         let mut indirect = false;
         while let Some(text) = texts.pop() {
-            if joins_by_name(&text)? {
+            let words = Words::read(&text)?;
+            unreported.replaces |= words.replaces;
+            if let Some(part) = words.compared() {
                 let known = match &known {
                     Some(known) => known,
                     None => known.insert(database.known_names()?),
                 };
                 for_each_name(&text, |name| {
-                    let table = named_table(name, known, indirect);
-                    tables.extend(table.filter(|table| !tables.contains(table)));
+                    if let Some(table) = named_table(name, known, indirect, &part) {
+                        note_table(&mut unreported.reads, table);
+                    }
                 })?;
             }
             indirect = true;
             texts.extend(definitions.take(&text, access)?);
         }
-        Ok(tables)
+        Ok(unreported)
     }
 }
 
@@ -74,6 +98,17 @@ impl Database {
         Ok(names.into_iter().map(lower).collect())
     }
 
+    /// The text of CREATE TABLE. A view has none.
+    pub(super) fn definition(&self, schema: &str, table: &str) -> Result<Option<String>, Failure> {
+        let mut definition = None;
+        self.for_each_object_of(schema, "'table'", |[_, name, _, sql]| {
+            if name.eq_ignore_ascii_case(table) {
+                definition = Some(sql);
+            }
+        })?;
+        Ok(definition)
+    }
+
     fn for_each_object(
         &self,
         kinds: &str,
@@ -82,15 +117,22 @@ impl Database {
         let mut schemas = Vec::new();
         let list = "SELECT '', name, '', '' FROM pragma_database_list";
         self.for_each_row(list, |[_, name, ..]| schemas.push(name))?;
-        for schema in schemas {
-            let schema = schema.replace('"', "\"\"");
-            let sql = format!(
-                "SELECT type, name, tbl_name, sql FROM \"{schema}\".sqlite_schema
-                 WHERE type IN ({kinds})"
-            );
-            self.for_each_row(&sql, &mut on_object)?;
-        }
-        Ok(())
+        let mut schemas = schemas.iter();
+        schemas.try_for_each(|schema| self.for_each_object_of(schema, kinds, &mut on_object))
+    }
+
+    fn for_each_object_of(
+        &self,
+        schema: &str,
+        kinds: &str,
+        on_object: impl FnMut([String; 4]),
+    ) -> Result<(), Failure> {
+        let schema = schema.replace('"', "\"\"");
+        let sql = format!(
+            "SELECT type, name, tbl_name, sql FROM \"{schema}\".sqlite_schema
+             WHERE type IN ({kinds})"
+        );
+        self.for_each_row(&sql, on_object)
     }
 
     /// Rows of four texts each.
@@ -128,7 +170,12 @@ impl Definitions {
     }
 }
 
-fn named_table(name: &str, known: &HashMap<String, String>, indirect: bool) -> Option<Table> {
+fn named_table(
+    name: &str,
+    known: &HashMap<String, String>,
+    indirect: bool,
+    part: &Part,
+) -> Option<Table> {
     let lower = name.to_ascii_lowercase();
     let known = known.get(&lower);
     // SQLite's own have names that it does not list.
@@ -140,15 +187,59 @@ fn named_table(name: &str, known: &HashMap<String, String>, indirect: bool) -> O
         schema: known.is_none().then(|| "main".to_string()),
         name: known.cloned().unwrap_or(lower),
         indirect,
+        part: part.clone(),
     })
 }
 
-fn joins_by_name(text: &str) -> Result<bool, Failure> {
-    let mut joins = false;
-    for_each_token(text, |token| {
-        joins |= token.is_word("NATURAL") || token.is_word("USING");
-    })?;
-    Ok(joins)
+impl Words {
+    fn read(text: &str) -> Result<Words, Failure> {
+        let mut words = Words::default();
+        let mut in_using = false;
+        let mut after_or = false;
+        let mut after_replace = false;
+        for_each_token(text, |token| {
+            // `OR replace(…)` is a function.
+            words.replaces |= after_replace && !token.is_symbol("(");
+            after_replace = after_or && token.is_word("REPLACE");
+            after_or = token.is_word("OR") || token.is_word("CONFLICT");
+            words.natural |= token.is_word("NATURAL");
+            if token.is_word("USING") {
+                in_using = true;
+                words.using.get_or_insert_default();
+            } else if in_using {
+                words.take_column(token);
+                in_using = !token.is_symbol(")");
+            }
+        })?;
+        words.replaces |= after_replace;
+        Ok(words)
+    }
+
+    fn take_column(&mut self, token: &Token<'_>) {
+        let using = self.using.get_or_insert_default();
+        if using.len() >= COLUMNS_MAX {
+            self.natural = true;
+        } else if matches!(token.kind, Kind::Word | Kind::QuotedName | Kind::String) {
+            using.insert(token.unquoted().to_ascii_lowercase());
+        }
+    }
+
+    /// What a join by name compares of each table, if there is one.
+    fn compared(&self) -> Option<Part> {
+        match (self.natural, &self.using) {
+            (true, _) => Some(Part::whole()),
+            (false, Some(using)) => Some(Part {
+                whole: false,
+                columns: using.clone(),
+            }),
+            (false, None) => None,
+        }
+    }
+}
+
+/// Whether the table's own constraints make an UPDATE delete rows: `ON CONFLICT REPLACE`.
+pub(super) fn replaces_on_conflict(definition: &str) -> Result<bool, Failure> {
+    Words::read(definition).map(|words| words.replaces)
 }
 
 /// All that may be a name in the text: SQLite takes strings for names, too.

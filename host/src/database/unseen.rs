@@ -1,7 +1,7 @@
 //! What a guest is told of a statement that does not fit its tables.
 //!
 //! SQLite's message tells which tables there are, and which columns they have. A guest
-//! learns that of tables only that a grant of its covers, so the statement is prepared
+//! learns that of tables only of which a grant of its covers a column, so the statement is prepared
 //! once more, where there are no others: on an empty database, to which each table that
 //! SQLite misses is added, if it is covered. It runs nothing and decides nothing.
 
@@ -60,7 +60,7 @@ impl Execution {
                 break;
             };
             let columns = match self.covers(&schema, &table) {
-                true => columns(&self.session.database, &schema, &table)?,
+                true => self.session.database.columns(&schema, &table)?,
                 false => {
                     missing.push((schema.clone(), table.clone()));
                     vec!["rowid".to_string()]
@@ -81,7 +81,7 @@ impl Execution {
         let (authority, guards) = (&self.authority, self.meter.guards);
         [Capability::DatabaseRead, Capability::DatabaseWrite]
             .into_iter()
-            .any(|capability| grant::permit(capability, schema, table, authority, guards).is_some())
+            .any(|capability| grant::is_known(capability, schema, table, authority, guards))
     }
 }
 
@@ -103,21 +103,24 @@ impl Covered {
     }
 }
 
-fn columns(database: &Database, schema: &str, table: &str) -> Result<Vec<String>, Failure> {
-    database.gate.as_host(|| {
-        let sql = "SELECT name FROM pragma_table_xinfo(?1, ?2)";
-        let mut names = Vec::new();
-        if let (Some(mut statement), _) = database.handle.prepare(sql)? {
-            statement.bind(0, Bound::Text(table))?;
-            statement.bind(1, Bound::Text(schema))?;
-            while statement.step()? {
-                if let Column::Text(name) = statement.column(0) {
-                    names.push(String::from_utf8_lossy(name).into_owned());
+impl Database {
+    /// The columns of a table or view, generated ones too.
+    pub(super) fn columns(&self, schema: &str, table: &str) -> Result<Vec<String>, Failure> {
+        self.gate.as_host(|| {
+            let sql = "SELECT name FROM pragma_table_xinfo(?1, ?2)";
+            let mut names = Vec::new();
+            if let (Some(mut statement), _) = self.handle.prepare(sql)? {
+                statement.bind(0, Bound::Text(table))?;
+                statement.bind(1, Bound::Text(schema))?;
+                while statement.step()? {
+                    if let Column::Text(name) = statement.column(0) {
+                        names.push(String::from_utf8_lossy(name).into_owned());
+                    }
                 }
             }
-        }
-        Ok(names)
-    })
+            Ok(names)
+        })
+    }
 }
 
 /// The table that SQLite's message says is missing.

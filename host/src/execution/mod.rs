@@ -314,7 +314,11 @@ fn together(refusals: &[&Refusal]) -> String {
         .into_iter()
         .map(|(verb, objects)| match objects.len() {
             1 => format!("{verb}{}", objects[0]),
-            _ => format!("{}s {}", verb.trim_end(), objects.join(", ")),
+            _ => format!(
+                "{}s {}",
+                verb.trim_end().trim_end_matches('s'),
+                objects.join(", ")
+            ),
         })
         .collect();
     phrases.join(", nor ")
