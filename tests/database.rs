@@ -12,6 +12,7 @@ mod injection;
 mod ledger;
 mod memory;
 mod names;
+mod rows;
 mod savepoints;
 mod schema;
 mod statements;

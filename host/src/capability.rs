@@ -126,10 +126,17 @@ impl Grant {
             )),
             (true, Some(pattern)) => {
                 let pattern = TablePattern::parse(pattern)?;
-                Ok(match capability {
-                    Capability::DatabaseRead => Grant::DatabaseRead(pattern),
-                    _ => Grant::DatabaseWrite(pattern),
-                })
+                match capability {
+                    Capability::DatabaseRead => Ok(Grant::DatabaseRead(pattern)),
+                    _ if pattern.filter.is_some() => Err(Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "writing some rows of a table only is not built in this version",
+                    )
+                    .with_hint(format!(
+                        "a condition stands in DATABASE_READ; {upper} covers every row"
+                    ))),
+                    _ => Ok(Grant::DatabaseWrite(pattern)),
+                }
             }
             (false, None) => Ok(match capability {
                 Capability::DatabaseExecute => Grant::DatabaseExecute,
@@ -140,10 +147,18 @@ impl Grant {
 
     /// Reads what `Display` writes.
     pub(crate) fn parse(text: &str) -> Result<Grant> {
-        match text.split_once("('") {
+        match text.split_once('(') {
             Some((name, rest)) => {
-                let pattern = rest.strip_suffix("')").unwrap_or(rest);
-                Grant::new(name, Some(&pattern.replace("''", "'")))
+                let argument = rest.strip_suffix(')').unwrap_or(rest);
+                // One string, unless a condition follows.
+                let string = argument
+                    .strip_prefix('\'')
+                    .and_then(|a| a.strip_suffix('\''));
+                let pattern = string.filter(|string| !string.replace("''", "").contains('\''));
+                match pattern {
+                    Some(pattern) => Grant::new(name, Some(&pattern.replace("''", "'"))),
+                    None => Grant::new(name, Some(argument)),
+                }
             }
             None => Grant::new(text, None),
         }
@@ -179,7 +194,7 @@ impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.capability().name())?;
         match self.pattern() {
-            Some(pattern) => write!(f, "('{}')", pattern.to_string().replace('\'', "''")),
+            Some(pattern) => write!(f, "({})", pattern.as_argument()),
             None => Ok(()),
         }
     }

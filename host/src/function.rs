@@ -281,6 +281,12 @@ impl Authority {
         self.policy.capabilities.iter().chain(&self.grants)
     }
 
+    /// Whether some grant covers some rows only.
+    pub(crate) fn has_filters(&self) -> bool {
+        let mut patterns = self.granted().filter_map(Grant::pattern);
+        patterns.any(|pattern| pattern.filter.is_some())
+    }
+
     /// Whether a grant covers a target, and no denial does.
     pub(crate) fn permits(
         &self,

@@ -7,6 +7,7 @@
 //! is working.
 
 use super::ddl::Change;
+use super::rows;
 use crate::guard::{Guard, Guards};
 use rusqlite::ffi;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
@@ -40,6 +41,7 @@ pub(crate) struct Access {
     pub(crate) forbidden: Option<Forbidden>,
     /// The changes of the schema that it makes, if it may make any.
     pub(crate) changes: Vec<Change>,
+    pub(crate) shown: Vec<Shown>,
 }
 
 /// A table that a statement names.
@@ -92,9 +94,19 @@ enum Mode {
     StepChange,
 }
 
+/// A table in whose place a view stands, of the rows that are granted (`rows.rs`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Shown {
+    /// The name of both.
+    pub(crate) table: String,
+    /// What the view's reads are known by, and no guest can guess.
+    pub(crate) key: String,
+}
+
 /// The authorizer's state, shared with the session.
 pub(crate) struct Gate {
     mode: Mutex<Mode>,
+    shown: Mutex<Vec<Shown>>,
     guards: Guards,
 }
 
@@ -102,6 +114,7 @@ impl Gate {
     pub(crate) fn new(guards: Guards) -> Gate {
         Gate {
             mode: Mutex::default(),
+            shown: Mutex::default(),
             guards,
         }
     }
@@ -130,7 +143,14 @@ impl Gate {
 
     /// Prepares on a guest's behalf, and says what was touched.
     pub(crate) fn collect<R>(&self, work: impl FnOnce() -> R) -> (R, Access) {
-        let before = self.replace(Mode::Collect(Access::default()));
+        let before = self.replace(Mode::Collect(Access {
+            shown: self
+                .shown
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            ..Access::default()
+        }));
         let result = work();
         let access = match self.replace(before) {
             Mode::Collect(access) => access,
@@ -178,6 +198,11 @@ impl Gate {
         let result = work();
         self.replace(before);
         result
+    }
+
+    /// Sets the tables in whose place views stand, for the next statement of a guest.
+    pub(crate) fn show(&self, shown: Vec<Shown>) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
     fn replace(&self, mode: Mode) -> Mode {
@@ -231,9 +256,37 @@ impl Gate {
 }
 
 impl Access {
+    /// What the view does that stands in the place of a table: it reads the table, and
+    /// computes. To the guest, that is a use of the view.
+    fn note_of_view(&mut self, context: &AuthContext<'_>, table: &str) -> Authorization {
+        match context.action {
+            AuthAction::Select => Authorization::Allow,
+            AuthAction::Read { table_name, .. }
+                if table_name == table && context.database_name == Some("main") =>
+            {
+                note_table(&mut self.reads, Table::shown(table));
+                Authorization::Allow
+            }
+            AuthAction::Function { function_name }
+                if rows::is_allowed(&function_name.to_ascii_lowercase()) =>
+            {
+                Authorization::Allow
+            }
+            action => {
+                self.forbidden.get_or_insert_with(|| forbidden(&action));
+                Authorization::Deny
+            }
+        }
+    }
+
     /// Notes one action. What a grant may cover is allowed here and checked later, so
     /// that all missing grants are found at once; nothing has an effect before.
     fn note(&mut self, context: &AuthContext<'_>, guards: Guards) -> Authorization {
+        let accessor = context.accessor;
+        let shown = self.shown.iter().find(|shown| accessor == Some(&shown.key));
+        if let Some(table) = shown.map(|shown| shown.table.clone()) {
+            return self.note_of_view(context, &table);
+        }
         let table = |name: &str, part| Table {
             schema: context.database_name.map(str::to_ascii_lowercase),
             name: name.to_string(),
@@ -276,6 +329,32 @@ impl Access {
             _ => {}
         }
         Authorization::Allow
+    }
+}
+
+impl Table {
+    /// The view in the place of a table.
+    fn shown(table: &str) -> Table {
+        Table {
+            schema: Some("temp".to_string()),
+            name: table.to_string(),
+            indirect: false,
+            part: Part::default(),
+        }
+    }
+}
+
+impl Shown {
+    /// None without randomness.
+    #[expect(clippy::disallowed_methods, reason = "a name that cannot be guessed")]
+    pub(super) fn new(table: &str) -> Option<Shown> {
+        let mut random = [0; 16];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).ok()?;
+        let key = blake3::hash(&random).to_hex();
+        Some(Shown {
+            table: table.to_string(),
+            key: format!("rows_{key}"),
+        })
     }
 }
 

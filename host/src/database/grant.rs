@@ -26,7 +26,14 @@ pub struct TablePattern {
     pub(crate) tables: String,
     /// Sorted, each once. `None` is every column that there is and will be.
     pub(crate) columns: Option<Vec<ColumnName>>,
+    /// The rows that it covers. `None` is every row.
+    pub(crate) filter: Option<RowFilter>,
 }
+
+/// The condition of a grant of some rows: an expression over the columns of one row, with
+/// `current_caller()` for whoever called the function.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) struct RowFilter(String);
 
 /// A column as a grant names it: in lower case, unless it was quoted.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -47,9 +54,15 @@ impl TablePattern {
     /// The longest list of columns, in bytes.
     const COLUMNS_BYTES_MAX: usize = 16 << 10;
 
-    /// Reads a pattern. An empty one, one with an empty part or more than one `.`, and
-    /// one with a character that no pattern uses are refused.
+    /// Reads a pattern, or what `Display` writes of one with a condition. An empty one, one
+    /// with an empty part or more than one `.`, and one with a character that no pattern
+    /// uses are refused.
     pub fn parse(text: &str) -> Result<TablePattern> {
+        if let Some((pattern, filter)) = split_filter(text) {
+            let pattern = TablePattern::parse(&pattern)?;
+            let filter = Some(RowFilter::parse(filter)?);
+            return Ok(TablePattern { filter, ..pattern });
+        }
         let refuse = |why: &str| {
             let message = format!("bad table pattern \"{}\": {why}", shown(text));
             Error::new(SqlState::INVALID_VALUE, message).with_hint(FORM)
@@ -65,6 +78,7 @@ impl TablePattern {
         Ok(TablePattern {
             tables: tables.to_ascii_lowercase(),
             columns: columns.transpose()?,
+            filter: None,
         })
     }
 
@@ -83,6 +97,20 @@ impl TablePattern {
             pattern = TablePattern::parse(&with_columns).ok()?;
         }
         is_exact.then_some(pattern)
+    }
+
+    /// The same tables and columns, of some rows.
+    pub(crate) fn with_filter(self, filter: &RowFilter) -> TablePattern {
+        let filter = Some(filter.clone());
+        TablePattern { filter, ..self }
+    }
+
+    /// What stands between the parentheses of a grant.
+    pub(crate) fn as_argument(&self) -> String {
+        match self.filter {
+            Some(_) => self.to_string(),
+            None => format!("'{}'", self.to_string().replace('\'', "''")),
+        }
     }
 
     /// Whether it covers a table, or some columns of it.
@@ -107,16 +135,78 @@ impl TablePattern {
     }
 }
 
+/// Writes what stands between the quotes: `users(id, name)`. With a condition, what stands
+/// between the parentheses: `'orders' WHERE tenant = current_caller()`.
 impl fmt::Display for TablePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.tables)?;
-        match &self.columns {
-            Some(columns) => {
-                let columns: Vec<String> = columns.iter().map(|name| quoted(&name.0)).collect();
-                write!(f, "({})", columns.join(", "))
-            }
-            None => Ok(()),
+        let mut pattern = self.tables.clone();
+        if let Some(columns) = &self.columns {
+            let columns: Vec<String> = columns.iter().map(|name| quoted(&name.0)).collect();
+            pattern = format!("{pattern}({})", columns.join(", "));
         }
+        match &self.filter {
+            Some(filter) => write!(f, "'{}' WHERE {}", pattern.replace('\'', "''"), filter.0),
+            None => f.write_str(&pattern),
+        }
+    }
+}
+
+impl RowFilter {
+    /// The longest condition, in bytes.
+    const BYTES_MAX: usize = 4 << 10;
+
+    /// Reads a condition. It is one expression, whatever stands around it, and reads
+    /// nothing but its row: no parameters, no sub-queries. White space and comments
+    /// become spaces.
+    pub(crate) fn parse(text: &str) -> Result<RowFilter> {
+        let refuse = |why: &str| {
+            let message = format!("bad condition \"{}\": {why}", shown(text));
+            Error::new(SqlState::INVALID_VALUE, message)
+                .with_hint("DATABASE_READ('orders' WHERE tenant = current_caller())")
+        };
+        if text.len() > RowFilter::BYTES_MAX {
+            return Err(refuse("it is longer than 4 KiB"));
+        }
+        let tokens: Vec<Token<'_>> = Tokens::new(text).collect::<Result<_>>()?;
+        if tokens.is_empty() {
+            return Err(refuse("it is empty"));
+        }
+        if !is_balanced(&tokens) {
+            return Err(refuse("its parentheses do not match"));
+        }
+        if let Some(flaw) = tokens
+            .iter()
+            .find_map(filter_flaw)
+            .or_else(|| table_flaw(&tokens))
+        {
+            return Err(refuse(flaw));
+        }
+        let mut filter = String::with_capacity(text.len());
+        let mut end = tokens[0].start;
+        for token in tokens {
+            if token.start > end {
+                filter.push(' ');
+            }
+            filter.push_str(token.text);
+            end = token.end();
+        }
+        Ok(RowFilter(filter))
+    }
+
+    /// The expression, as SQL.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The words before a parenthesis in lower case: functions, and keywords such as IN.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let tokens: Vec<Token<'_>> = Tokens::new(&self.0).map_while(Result::ok).collect();
+        let calls = tokens.windows(2).filter(|pair| {
+            pair[1].is_symbol("(") && matches!(pair[0].kind, Kind::Word | Kind::QuotedName)
+        });
+        calls
+            .map(|pair| pair[0].unquoted().to_ascii_lowercase())
+            .collect()
     }
 }
 
@@ -129,7 +219,9 @@ pub(crate) fn permit(
     guards: Guards,
 ) -> Option<Permit> {
     let part = of_table(capability, schema, table, guards);
-    let whole = |grant: &Grant| part(grant).is_some_and(|pattern| pattern.columns.is_none());
+    let whole = |grant: &Grant| {
+        part(grant).is_some_and(|pattern| pattern.columns.is_none() && pattern.filter.is_none())
+    };
     let permitted = authority.permits(whole, |denial| part(denial).is_some(), guards);
     (permitted || !guards.holds(Guard::TableGrants)).then_some(Permit(()))
 }
@@ -163,12 +255,70 @@ pub(crate) fn permit_columns<'c>(
     let mut is_used = false;
     for column in columns {
         is_used = true;
-        let covers = |grant: &Grant| part(grant).is_some_and(|p| p.has_column(column));
-        if !authority.permits(covers, covers, guards) {
+        let has_column = |pattern: &&TablePattern| pattern.has_column(column);
+        let covers = |grant: &Grant| {
+            let pattern = part(grant).filter(|pattern| pattern.filter.is_none());
+            pattern.as_ref().is_some_and(has_column)
+        };
+        if !authority.permits(
+            covers,
+            |denial| part(denial).as_ref().is_some_and(has_column),
+            guards,
+        ) {
             missing.push(column.to_string());
         }
     }
     match is_used && missing.is_empty() {
+        true => Ok(Permit(())),
+        false => Err(missing),
+    }
+}
+
+/// The conditions of the rows that may be read of a table, if only some may.
+pub(crate) fn filters<'a>(
+    schema: &str,
+    table: &str,
+    authority: &'a Authority,
+    guards: Guards,
+) -> Vec<&'a RowFilter> {
+    const READ: Capability = Capability::DatabaseRead;
+    let part = of_table(READ, schema, table, guards);
+    let is_denied = |denial: &Grant| part(denial).is_some_and(|p| p.columns.is_none());
+    if permit(READ, schema, table, authority, guards).is_some()
+        || authority.denials.iter().any(is_denied)
+    {
+        return Vec::new();
+    }
+    let patterns = authority.granted().filter_map(&part);
+    let mut filters: Vec<&RowFilter> = patterns.filter_map(|p| p.filter.as_ref()).collect();
+    filters.sort();
+    filters.dedup();
+    filters
+}
+
+/// Decides a use of columns of the rows that any of a table's [`filters`] lets through.
+/// Each column must be covered for all of these rows. Otherwise those that are missing.
+pub(crate) fn permit_rows<'c>(
+    schema: &str,
+    table: &str,
+    columns: impl IntoIterator<Item = &'c str>,
+    authority: &Authority,
+    guards: Guards,
+) -> std::result::Result<Permit, Vec<String>> {
+    let part = of_table(Capability::DatabaseRead, schema, table, guards);
+    let filters = filters(schema, table, authority, guards);
+    let is_covered = |column: &&str| {
+        let is_denied = |denial: &Grant| part(denial).is_some_and(|p| p.has_column(column));
+        let covers = |filter: Option<&RowFilter>| {
+            let mut patterns = authority.granted().filter_map(&part);
+            patterns.any(|p| p.filter.as_ref() == filter && p.has_column(column))
+        };
+        !authority.denials.iter().any(is_denied)
+            && (covers(None) || filters.iter().all(|filter| covers(Some(filter))))
+    };
+    let missing = columns.into_iter().filter(|column| !is_covered(column));
+    let missing: Vec<String> = missing.map(str::to_string).collect();
+    match missing.is_empty() && !filters.is_empty() {
         true => Ok(Permit(())),
         false => Err(missing),
     }
@@ -187,10 +337,11 @@ pub(crate) fn is_known(
     let named = authority.granted().filter_map(&part);
     let named = named.flat_map(|pattern| pattern.columns.iter().flatten());
     let mut named = named.map(|name| name.0.as_str());
-    authority.permits(whole, whole, guards)
-        || named.any(|name| {
-            permit_columns(capability, schema, table, [name], authority, guards).is_ok()
-        })
+    let is_denied = |name: &str| {
+        let mut denials = authority.denials.iter().filter_map(&part);
+        denials.any(|pattern| pattern.has_column(name))
+    };
+    authority.permits(whole, whole, guards) || named.any(|name| !is_denied(name))
 }
 
 /// Whether a denial covers the table or one of these columns: no grant would help.
@@ -251,6 +402,53 @@ pub(crate) fn quoted(column: &str) -> String {
 
 fn shown(text: &str) -> String {
     text.chars().take(TablePattern::BYTES_MAX).collect()
+}
+
+/// The pattern and the condition of `'orders' WHERE tenant = current_caller()`.
+fn split_filter(text: &str) -> Option<(String, &str)> {
+    let mut tokens = Tokens::new(text).map_while(Result::ok);
+    let pattern = tokens.next().filter(|token| token.kind == Kind::String)?;
+    let word = tokens.next().filter(|token| token.is_word("WHERE"))?;
+    Some((pattern.unquoted(), &text[word.end()..]))
+}
+
+fn is_balanced(tokens: &[Token<'_>]) -> bool {
+    let mut depth = 0_usize;
+    for token in tokens {
+        if token.is_symbol("(") {
+            depth += 1;
+        } else if token.is_symbol(")") {
+            match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return false,
+            }
+        }
+    }
+    depth == 0
+}
+
+fn filter_flaw(token: &Token<'_>) -> Option<&'static str> {
+    let is_parameter = || token.text.starts_with(['?', ':', '@', '#', '$']);
+    match token.kind {
+        Kind::Semicolon => Some("it is more than an expression"),
+        Kind::DollarString => Some("it has a dollar-quoted string"),
+        Kind::Value if is_parameter() => Some("it has a parameter"),
+        Kind::Word
+            if ["SELECT", "VALUES", "TABLE"]
+                .iter()
+                .any(|w| token.is_word(w)) =>
+        {
+            Some("it has a sub-query: it may read nothing but its row")
+        }
+        _ => None,
+    }
+}
+
+/// `x IN t` reads the table `t`.
+fn table_flaw(tokens: &[Token<'_>]) -> Option<&'static str> {
+    let mut pairs = tokens.windows(2);
+    let reads = pairs.any(|pair| pair[0].is_word("IN") && !pair[1].is_symbol("("));
+    reads.then_some("it has a sub-query: it may read nothing but its row")
 }
 
 fn tables_flaw(tables: &str) -> Option<&'static str> {

@@ -287,7 +287,8 @@ impl Execution {
         self.enter_host()?;
         self.carry(sql.len())?;
         let (result, checked) = self.attempt(interface, sql, None, run);
-        if let Some(checked) = checked {
+        // A view that came or went has ended it.
+        if let Some(checked) = checked.filter(|_| !self.authority.has_filters()) {
             let key = self.authority_key();
             self.session.database.keep_prepared(key, sql, checked);
         }
@@ -304,34 +305,87 @@ impl Execution {
         mut run: impl FnMut(&mut Execution, &mut Checked) -> Result<R, Ran>,
     ) -> (Result<R, Outcome>, Option<Checked>) {
         for _ in 0..SCHEMA_CHANGES_MAX {
-            let checked = match ready.take() {
-                Some(checked) => Ok(checked),
-                None => self.check_statement(interface, sql),
-            };
-            let mut checked = match checked {
-                Ok(checked) => checked,
-                Err(failure) => return (Err(failure), None),
-            };
-            match run(self, &mut checked) {
+            let once = self.with_rows(sql, |execution| {
+                execution.attempt_once(interface, sql, ready.take(), &mut run)
+            });
+            match once {
+                Ok(Some(ended)) => return ended,
                 // What was checked is forgotten, and the statement checked anew.
-                Err(Ran::Statement(GuestFailure::Sqlite(failure)))
-                    if failure::is_unauthorized(&failure) => {}
-                result => {
-                    let result = result.map_err(|failure| self.run_failure(failure));
-                    return (result, Some(checked));
-                }
+                Ok(None) => {}
+                Err(failure) => return (Err(failure), None),
             }
         }
         let why = "the tables changed while the statement ran: run it again";
         (Err(invalid(why)), None)
     }
 
-    /// The statement, prepared and permitted: from an earlier run, or now.
+    /// Nothing, if the tables changed meanwhile.
+    fn attempt_once<R>(
+        &mut self,
+        interface: Capability,
+        sql: &str,
+        ready: Option<Checked>,
+        run: &mut impl FnMut(&mut Execution, &mut Checked) -> Result<R, Ran>,
+    ) -> Option<(Result<R, Outcome>, Option<Checked>)> {
+        let checked = match ready {
+            Some(checked) => Ok(checked),
+            None => self.check_shown(interface, sql),
+        };
+        let mut checked = match checked {
+            Ok(checked) => checked,
+            Err(failure) => return Some((Err(failure), None)),
+        };
+        match run(self, &mut checked) {
+            Err(Ran::Statement(GuestFailure::Sqlite(failure)))
+                if failure::is_unauthorized(&failure) =>
+            {
+                None
+            }
+            result => {
+                let result = result.map_err(|failure| self.run_failure(failure));
+                Some((result, Some(checked)))
+            }
+        }
+    }
+
+    /// Works while each table that the text names has no rows but those that are granted.
+    fn with_rows<R>(
+        &mut self,
+        sql: &str,
+        work: impl FnOnce(&mut Execution) -> R,
+    ) -> Result<R, Outcome> {
+        if !self.authority.has_filters() {
+            return Ok(work(self));
+        }
+        // In the unit, so that the views go with it whatever becomes of the call.
+        let session = Arc::clone(&self.session);
+        let meter = Arc::clone(&self.meter);
+        let begun = session.database.begin_unit_within(&meter, self.may_write());
+        begun.map_err(|error| Outcome::End(self.fault(error)))?;
+        let shown = self.show_rows(sql);
+        let shown = shown.map_err(|failure| self.sqlite_failure(&failure))?;
+        let result = work(self);
+        let hidden = self.hide_rows(&shown);
+        hidden.map_err(|failure| Outcome::End(self.fault(failure::client_error(failure))))?;
+        Ok(result)
+    }
+
+    fn may_write(&self) -> bool {
+        let capabilities = self.authority.capabilities();
+        capabilities.contains(Capability::DatabaseWrite)
+    }
+
+    /// The statement, prepared and permitted, and not run yet.
     pub(super) fn check_statement(
         &mut self,
         interface: Capability,
         sql: &str,
     ) -> Result<Checked, Outcome> {
+        self.with_rows(sql, |execution| execution.check_shown(interface, sql))?
+    }
+
+    /// The statement, prepared and permitted: from an earlier run, or now.
+    fn check_shown(&mut self, interface: Capability, sql: &str) -> Result<Checked, Outcome> {
         let key = self.authority_key();
         let session = Arc::clone(&self.session);
         let checked = match session.database.take_prepared(key, sql) {

@@ -13,6 +13,7 @@ pub(crate) mod memory;
 mod need;
 pub(crate) mod open;
 mod prepared;
+pub(crate) mod rows;
 mod run;
 pub(crate) mod sqlite;
 pub(crate) mod temporary;

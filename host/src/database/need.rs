@@ -1,7 +1,7 @@
 //! From what a statement touches to the capabilities that it needs, and the refusal of
 //! each that is missing. It decides nothing: `grant.rs` makes the permits.
 
-use super::access::{Access, Part, Table};
+use super::access::{Access, Part, Shown, Table};
 use super::backend::TableKind;
 use super::builtin::{self, Builtin};
 use super::sqlite::Failure;
@@ -21,6 +21,8 @@ pub(super) struct Need {
     part: Part,
     /// The columns that there are, if it matters.
     columns: Vec<String>,
+    /// Whether a view of some rows stands in the table's place.
+    of_some_rows: bool,
 }
 
 /// SQLite's name for the key of rows that no column stands for.
@@ -36,6 +38,7 @@ impl Need {
             kind: TableKind::Ordinary,
             part: Part::default(),
             columns: Vec::new(),
+            of_some_rows: false,
         }
     }
 
@@ -70,6 +73,9 @@ impl Need {
         if !self.is_coverable() && guards.holds(Guard::VirtualTables) {
             return Err(self.refusal(&[], execution));
         }
+        if self.of_some_rows {
+            return self.permit_rows(execution);
+        }
         if let Some(permit) = self.permit_whole(execution) {
             return Ok((self.target(&[]), permit));
         }
@@ -98,6 +104,15 @@ impl Need {
         }
     }
 
+    fn permit_rows(&self, execution: &Execution) -> Result<(String, grant::Permit), Refusal> {
+        let columns = self.part.columns.iter().map(String::as_str);
+        let (authority, guards) = (&execution.authority, execution.meter.guards);
+        match grant::permit_rows(&self.schema, &self.table, columns, authority, guards) {
+            Ok(permit) => Ok((self.target(&[]), permit)),
+            Err(missing) => Err(self.refusal(&missing, execution)),
+        }
+    }
+
     fn permit_whole(&self, execution: &Execution) -> Option<grant::Permit> {
         let (authority, guards) = (&execution.authority, execution.meter.guards);
         grant::permit(
@@ -119,6 +134,17 @@ impl Need {
             authority,
             guards,
         )
+    }
+
+    /// A view that stands in the place of a table is that table, with some rows.
+    fn look_through(&mut self, access: &Access) {
+        let is_shown = |shown: &Shown| shown.table.eq_ignore_ascii_case(&self.table);
+        let reads = self.capability == Capability::DatabaseRead;
+        if reads && self.schema == "temp" && access.shown.iter().any(is_shown) {
+            self.schema = grant::DEFAULT_SCHEMA.to_string();
+            self.kind = TableKind::Ordinary;
+            self.of_some_rows = true;
+        }
     }
 
     fn is_coverable(&self) -> bool {
@@ -149,14 +175,30 @@ impl Need {
                 columns.join("\", \"")
             ),
         };
-        // Nor does a grant cover a reserved name, or help against a denial.
+        let filters = match self.capability {
+            Capability::DatabaseRead => {
+                grant::filters(schema, table, &execution.authority, execution.meter.guards)
+            }
+            _ => Vec::new(),
+        };
+        let object = match filters.is_empty() || self.of_some_rows {
+            true => object,
+            false => format!("all rows of {noun} \"{shown}\""),
+        };
+        // Nor does a grant cover a reserved name, or help against a denial. And rows are
+        // held back on purpose: only columns of the others are suggested.
         let capability = self.capability.name();
         let (authority, guards) = (&execution.authority, execution.meter.guards);
         let is_denied =
             grant::is_denied(self.capability, schema, table, columns, authority, guards);
         let cure = grant::TablePattern::of_table(schema, table, columns)
             .filter(|_| !reserved && !is_denied && self.is_coverable())
-            .map(|pattern| format!("{capability}('{pattern}')"));
+            .and_then(|pattern| match filters[..] {
+                [] => Some(pattern),
+                [filter] if self.of_some_rows => Some(pattern.with_filter(filter)),
+                _ => None,
+            })
+            .map(|pattern| format!("{capability}({})", pattern.as_argument()));
         Refusal {
             capability: capability.to_string(),
             target: self.target(columns),
@@ -181,6 +223,7 @@ impl Execution {
                     let mut need = Need::of_ordinary(capability, schema, table.name.clone());
                     need.kind = kind;
                     need.part = table.part.clone();
+                    need.look_through(access);
                     add(&mut needs, need);
                 }
             }
@@ -196,6 +239,9 @@ impl Execution {
 
     /// Looks at the table's columns, if a grant covers a part of them only.
     fn settle(&self, need: &mut Need, replaces: bool) -> Result<(), Failure> {
+        if need.of_some_rows {
+            return self.settle_rows(need);
+        }
         if need.part.whole
             || !need.is_coverable()
             || need.permit_whole(self).is_some()
@@ -229,6 +275,21 @@ impl Execution {
             columns,
         };
         need.columns.push(rowid);
+        Ok(())
+    }
+
+    /// Which columns are used of a table with some rows.
+    fn settle_rows(&self, need: &mut Need) -> Result<(), Failure> {
+        let columns = self.session.database.columns(&need.schema, &need.table)?;
+        let part = &need.part;
+        let is_used = |column: &String| {
+            let mut used = part.columns.iter();
+            part.whole || used.any(|name| name.eq_ignore_ascii_case(column))
+        };
+        need.part = Part {
+            whole: false,
+            columns: columns.into_iter().filter(is_used).collect(),
+        };
         Ok(())
     }
 
@@ -314,6 +375,7 @@ fn add(needs: &mut Vec<Need>, need: Need) {
         known.capability == need.capability
             && known.schema == need.schema
             && known.table == need.table
+            && known.of_some_rows == need.of_some_rows
     };
     match needs.iter_mut().find(is_same) {
         Some(known) => known.part.add(need.part),

@@ -98,6 +98,13 @@ impl Database {
         Ok(names.into_iter().map(lower).collect())
     }
 
+    /// The tables of a schema.
+    pub(super) fn tables_of(&self, schema: &str) -> Result<Vec<String>, Failure> {
+        let mut tables = Vec::new();
+        self.for_each_object_of(schema, "'table'", |[_, name, ..]| tables.push(name))?;
+        Ok(tables)
+    }
+
     /// The text of CREATE TABLE. A view has none.
     pub(super) fn definition(&self, schema: &str, table: &str) -> Result<Option<String>, Failure> {
         let mut definition = None;

@@ -7,6 +7,7 @@ use crate::audit::{Batch, Durability, EventType, Record};
 use crate::capability::{Capability, Grant};
 use crate::catalog::{NewFunction, Side};
 use crate::component;
+use crate::database::rows;
 use crate::engine::{Engine, Origin};
 use crate::error::{Error, Result, SqlState};
 use crate::function::{Code, ExportPath, Function, Kind, name_in_sql};
@@ -70,11 +71,13 @@ impl Session {
         catalog.expect_kind(name, kind, "ALTER")?;
         match &alteration {
             Alteration::Grant(grants) => {
+                check_filters(grants)?;
                 let record = |version| self.record_all(name, version, "GRANT", grants);
                 catalog.add(name, Side::Grant, grants, record)?;
                 self.warn_of_wide_grants(grants);
             }
             Alteration::Deny(grants) => {
+                refuse_filters(grants)?;
                 let record = |version| self.record_all(name, version, "DENY", grants);
                 catalog.add(name, Side::Deny, grants, record)?;
             }
@@ -423,6 +426,25 @@ impl Session {
         batch.push(record);
         let log = &self.core.vault.log;
         log.append(&mut batch, Durability::Synced).map(drop)
+    }
+}
+
+/// What is granted must be what the database can hold a function to.
+pub(super) fn check_filters(grants: &[Grant]) -> Result<()> {
+    let patterns = grants.iter().filter_map(Grant::pattern);
+    let mut filters = patterns.filter_map(|pattern| pattern.filter.as_ref());
+    filters.try_for_each(rows::check_functions)
+}
+
+fn refuse_filters(denials: &[Grant]) -> Result<()> {
+    let has_filter = |grant: &Grant| grant.pattern().is_some_and(|p| p.filter.is_some());
+    match denials.iter().any(has_filter) {
+        false => Ok(()),
+        true => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "a denial of some rows is not built in this version",
+        )
+        .with_hint("deny the table, and grant the rows that may be read")),
     }
 }
 

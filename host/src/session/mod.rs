@@ -16,6 +16,7 @@ use crate::database::access::Access;
 use crate::database::backend::Database;
 use crate::database::builtin;
 use crate::database::failure::client_error;
+use crate::database::rows;
 use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Kind;
@@ -122,6 +123,7 @@ impl Session {
         let database =
             Database::new(&mut connection, vault.runtime.engine.guards).map_err(unusable)?;
         let core = Arc::new(SessionCore::new(Arc::clone(vault), caller, database));
+        rows::register(&connection, &core.caller).map_err(unusable)?;
         let mut session = Session {
             core,
             connection,

@@ -238,9 +238,28 @@ pub(super) fn grant(cursor: &mut Cursor<'_>) -> Result<Grant> {
         if pattern.is_none() {
             return Err(cursor.expected("a pattern in single quotes"));
         }
-        cursor.expect_symbol(")", ")")?;
+        if cursor.take_word("WHERE")? {
+            // As the pattern writes itself.
+            let quoted = pattern.unwrap_or_default().replace('\'', "''");
+            let filter = condition_of_rows(cursor)?;
+            pattern = Some(format!("'{quoted}' WHERE {filter}"));
+        }
+        cursor.expect_symbol(")", "), or WHERE and a condition")?;
     }
     Grant::new(name, pattern.as_deref()).map_err(|error| start.locate(error))
+}
+
+/// The text up to the parenthesis that closes the capability.
+fn condition_of_rows<'t>(cursor: &mut Cursor<'t>) -> Result<&'t str> {
+    let (start, mut depth) = (cursor.offset(), 0);
+    while let Some(token) = cursor.peek() {
+        if depth == 0 && token.is_symbol(")") {
+            break;
+        }
+        depth = depth_after(depth, &token);
+        cursor.take()?;
+    }
+    Ok(cursor.between(start, cursor.offset()))
 }
 
 /// What follows `ALTER FUNCTION f SET`.
