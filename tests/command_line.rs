@@ -333,7 +333,7 @@ fn h87_the_checklist_says_what_is_ok_and_what_needs_attention() {
     assert_eq!(
         findings,
         [
-            "covers everything: DATABASE_READ('*'); never used: DATABASE_READ,TIME_ACCESS",
+            "covers everything: DATABASE_READ('*'); not used for 30 days: DATABASE_READ('*'), TIME_ACCESS",
             "as high as can be: max_cpu_time_ms",
             "policy \"lax\" records refusals only",
             "\"lax\", version 1, by nobody",

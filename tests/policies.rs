@@ -452,3 +452,87 @@ fn h102_an_earlier_version_of_a_function_runs_again() {
     run(&mut session, "ALTER FUNCTION f SET VERSION 3");
     assert_eq!(value(&mut session, "SELECT f()"), Value::Integer(3));
 }
+
+#[test]
+fn h54_h81_grants_that_nobody_uses_are_reported() {
+    let mut session = session_with_users();
+    run(
+        &mut session,
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$
+           function f() {
+             heliosdb.query('SELECT count(*) FROM secrets');
+             return heliosdb.query('SELECT id FROM users').rowCount;
+           } $$;
+         CREATE FUNCTION g() RETURNS BIGINT LANGUAGE javascript AS $$ function g() { return 1 } $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users(id)'), DATABASE_READ('users(name)'),
+           DATABASE_READ('sec*'), DATABASE_READ('orders' WHERE id = 1), DATABASE_WRITE('users');
+         ALTER FUNCTION f DENY CAPABILITY DATABASE_WRITE('users');
+         ALTER FUNCTION g SET SECURITY POLICY DEFAULT",
+    );
+    let unused = "SELECT concat_ws(' ', function_name, kind, capability, pattern)
+                  FROM heliosdb.unused_grants WHERE last_used IS NULL ORDER BY 1";
+    assert_eq!(column(&mut session, unused).len(), 6);
+    run(&mut session, "SELECT f()");
+    assert_eq!(
+        column(&mut session, unused),
+        [
+            "f GRANT DATABASE_READ 'orders' WHERE id = 1",
+            "f GRANT DATABASE_READ users(name)",
+            "f GRANT DATABASE_WRITE users",
+            "g POLICY TIME_ACCESS",
+        ]
+    );
+    // Each was granted a moment ago, which is known to the second.
+    let known = "SELECT count(*) FROM heliosdb.unused_grants
+                 WHERE granted_at > datetime('now', '-1 minute') AND unused_days = 0";
+    assert_eq!(text(&mut session, known), "4");
+    let old = "SELECT count(*) FROM heliosdb.unused_grants WHERE unused_days >= 30";
+    assert_eq!(text(&mut session, old), "0");
+    // Nobody but the session reads it.
+    run(
+        &mut session,
+        "CREATE FUNCTION h() RETURNS BIGINT LANGUAGE javascript AS $$
+           function h() { return heliosdb.query('SELECT 1 FROM heliosdb.unused_grants').rowCount } $$;
+         ALTER FUNCTION h GRANT CAPABILITY DATABASE_READ('*')",
+    );
+    refuse(&mut session, "SELECT h()", "42501");
+}
+
+#[test]
+fn h54_a_grant_of_everything_warns() {
+    let mut session = session_with_users();
+    run(
+        &mut session,
+        "CREATE FUNCTION f() RETURNS BIGINT LANGUAGE javascript AS $$ function f() { return 1 } $$",
+    );
+    for (statement, warnings) in [
+        (
+            "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('*'), DATABASE_WRITE('main.*')",
+            2,
+        ),
+        (
+            "CREATE SECURITY POLICY p AS (capabilities: [DATABASE_READ('*')])",
+            1,
+        ),
+        (
+            "ALTER SECURITY POLICY p SET (capabilities = [DATABASE_WRITE('*')])",
+            1,
+        ),
+        (
+            "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('*(id)'), DATABASE_READ('user*')",
+            0,
+        ),
+        (
+            "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('*' WHERE id = 1)",
+            0,
+        ),
+        ("ALTER FUNCTION f DENY CAPABILITY DATABASE_READ('*')", 0),
+    ] {
+        let outcome = run(&mut session, statement);
+        let wide = outcome
+            .notices
+            .iter()
+            .filter(|n| n.message.contains("covers every table"));
+        assert_eq!(wide.count(), warnings, "{statement}: {:?}", outcome.notices);
+    }
+}

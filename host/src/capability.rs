@@ -176,8 +176,7 @@ impl Grant {
 
     /// Whether it covers whatever there is.
     pub(crate) fn covers_all(&self) -> bool {
-        self.pattern()
-            .is_some_and(|pattern| pattern.to_string() == "*")
+        self.pattern().is_some_and(TablePattern::covers_all)
     }
 
     /// The argument, if the capability takes one.
@@ -196,6 +195,30 @@ impl fmt::Display for Grant {
         match self.pattern() {
             Some(pattern) => write!(f, "({})", pattern.as_argument()),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_read_as_it_is_written() {
+        for text in [
+            "TIME_ACCESS",
+            "DATABASE_READ('*')",
+            "DATABASE_WRITE('main.users(id, \"it''s\", \"a)\")')",
+            "DATABASE_READ('orders' WHERE tenant = current_caller())",
+            "DATABASE_READ('orders(id)' WHERE (a = 'x''y') OR b IN (1, 2))",
+            "DATABASE_READ('orders' WHERE a = 'b')",
+        ] {
+            let grant = Grant::parse(text).unwrap();
+            assert_eq!(grant.to_string(), text);
+            // As the catalog stores it.
+            let pattern = grant.pattern().map(ToString::to_string);
+            let name = grant.capability().name();
+            assert_eq!(Grant::new(name, pattern.as_deref()).unwrap(), grant);
         }
     }
 }

@@ -9,18 +9,18 @@ use std::process::ExitCode;
 /// The rows: function, item of the checklist, `ok`, `attention` or `manual`, and what was
 /// found. The items and their order are the checklist's (requirements H87 to H98).
 const CHECKLIST: &str = "
-WITH used AS MATERIALIZED (
-    SELECT DISTINCT function_name, capability FROM heliosdb.audit_log
-    WHERE event_type = 'CapabilityCheck' AND allowed
-), granted AS MATERIALIZED (
+WITH granted AS MATERIALIZED (
     SELECT function_name, capability, pattern FROM heliosdb.grants WHERE kind <> 'DENY'
 ), wide AS (
-    SELECT function_name, group_concat(capability || '(''*'')', ', ') AS list FROM granted
-    WHERE pattern = '*' GROUP BY function_name
+    SELECT function_name, group_concat(capability || '(''' || pattern || ''')', ', ') AS list
+    FROM granted WHERE pattern IN ('*', 'main.*', '*.*') GROUP BY function_name
 ), unused AS (
-    SELECT function_name, group_concat(DISTINCT capability) AS list FROM granted
-    WHERE (function_name, capability) NOT IN (SELECT function_name, capability FROM used)
-    GROUP BY function_name
+    SELECT function_name, group_concat(capability || CASE
+        WHEN pattern IS NULL THEN ''
+        WHEN pattern LIKE '''%' THEN '(' || pattern || ')'
+        ELSE '(''' || pattern || ''')' END, ', ') AS list
+    FROM heliosdb.unused_grants
+    WHERE last_used IS NULL OR unused_days >= 30 GROUP BY function_name
 ), at_most AS (
     SELECT function_name, group_concat(setting, ', ') AS list
     FROM heliosdb.function_limits JOIN heliosdb.limits USING (setting)
@@ -32,7 +32,7 @@ WITH used AS MATERIALIZED (
 ), found(number, name, item, status, finding) AS (
     SELECT 1, name, 'minimum required capabilities granted',
            iif(wide.list IS NULL AND unused.list IS NULL, 'ok', 'attention'),
-           concat_ws('; ', 'covers everything: ' || wide.list, 'never used: ' || unused.list)
+           concat_ws('; ', 'covers everything: ' || wide.list, 'not used for 30 days: ' || unused.list)
     FROM f LEFT JOIN wide ON wide.function_name = name
            LEFT JOIN unused ON unused.function_name = name
     UNION ALL SELECT 2, name, 'input validation implemented', 'manual', '' FROM f

@@ -93,6 +93,112 @@ fn h73_a_change_by_another_session_reaches_the_next_host_call() {
     assert_eq!(during(drop).unwrap_err().sqlstate().as_str(), "42883");
 }
 
+/// A function that reads and writes until it is refused, and returns when the last
+/// statement that was allowed had begun, in milliseconds since 1970.
+const HURRY: &str = "
+CREATE FUNCTION hurry(sql TEXT, writes BOOLEAN) RETURNS TEXT LANGUAGE javascript AS $$
+  function hurry(sql, writes) {
+    let last = 0;
+    for (;;) {
+      const now = Date.now();
+      try { writes ? heliosdb.execute(sql) : heliosdb.query(sql); }
+      catch (e) { if (last > 0 && e.code === 'denied') return String(last); throw e; }
+      last = now;
+    }
+  }
+$$;";
+
+/// Whatever takes the grant away: when that has returned, no further statement is allowed.
+#[test]
+fn h73_revoking_stops_the_very_next_statement() {
+    let vault = vault();
+    let mut session = vault.session().unwrap();
+    run(
+        &mut session,
+        "CREATE TABLE users(id INTEGER, name TEXT); INSERT INTO users VALUES (1, 'a')",
+    );
+    run(&mut session, HURRY);
+    let (read, write) = ("SELECT id FROM users", "UPDATE users SET name = 'b'");
+    let rounds = [
+        (
+            "DATABASE_READ('users')",
+            "REVOKE",
+            "DATABASE_READ('users')",
+            read,
+        ),
+        ("DATABASE_READ('*')", "DENY", "DATABASE_READ('u*')", read),
+        (
+            "DATABASE_READ('users(id)')",
+            "REVOKE",
+            "DATABASE_READ('users(id)')",
+            read,
+        ),
+        (
+            "DATABASE_READ('users')",
+            "DENY",
+            "DATABASE_READ('users(id)')",
+            read,
+        ),
+        (
+            "DATABASE_READ('users' WHERE id = 1)",
+            "REVOKE",
+            "DATABASE_READ('users' WHERE id = 1)",
+            read,
+        ),
+        (
+            "DATABASE_WRITE('users')",
+            "REVOKE",
+            "DATABASE_WRITE('users')",
+            write,
+        ),
+        (
+            "DATABASE_WRITE('users(name)')",
+            "DENY",
+            "DATABASE_WRITE('users(name)')",
+            write,
+        ),
+    ];
+    for (grant, verb, taken, sql) in rounds.repeat(3) {
+        run(
+            &mut session,
+            &format!(
+                "ALTER FUNCTION hurry SET SECURITY POLICY DEFAULT;
+                 ALTER FUNCTION hurry GRANT CAPABILITY {grant}"
+            ),
+        );
+        let running = thread::spawn({
+            let vault = vault.clone();
+            move || {
+                let arguments = [Value::Text(sql.into()), Value::Boolean(sql == write)];
+                vault.session().unwrap().call("hurry", &arguments)
+            }
+        });
+        thread::sleep(Duration::from_millis(40));
+        run(
+            &mut session,
+            &format!("ALTER FUNCTION hurry {verb} CAPABILITY {taken}"),
+        );
+        let taken_at = text(
+            &mut session,
+            "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        );
+        let last = match running.join().unwrap() {
+            Ok(Value::Text(last)) => last,
+            other => panic!("{other:?} with {grant}"),
+        };
+        let (last, taken_at) = (
+            last.parse::<i64>().unwrap(),
+            taken_at.parse::<i64>().unwrap(),
+        );
+        assert!(
+            last <= taken_at,
+            "{} ms later: {verb} {taken}",
+            last - taken_at
+        );
+    }
+    assert!(vault.verify_audit_log().is_ok());
+}
+
 /// Each script changes what a statement that is prepared and permitted would touch. Its
 /// names stay the same, and for `count(*)` so does all that SQLite says of them.
 #[test]

@@ -504,3 +504,41 @@ fn what_no_condition_can_be_is_refused() {
         "42723",
     );
 }
+
+/// What stays open between requests outlives the view, and sees no more than it.
+#[test]
+fn open_statements_cursors_and_transactions_see_the_same_rows() {
+    let mut session = ada();
+    run(
+        &mut session,
+        &format!(
+            "CREATE FUNCTION f() RETURNS JSON LANGUAGE javascript AS $$
+               function f() {{
+                 const all = 'SELECT id FROM orders ORDER BY id', ids = rows => rows.map(r => r.id);
+                 const seen = [];
+                 const one = heliosdb.prepare('SELECT id FROM orders WHERE id = ?');
+                 for (const id of [1, 2, 3, 2]) seen.push(one.queryOne([id])?.id ?? null);
+                 for (const row of heliosdb.stream(all)) seen.push(row.id, ids(heliosdb.query(all).rows));
+                 try {{
+                   heliosdb.transaction(() => {{
+                     heliosdb.execute(\"INSERT INTO main.orders VALUES (4, 'd', 'ada', 1), (5, 'e', 'bob', 1)\");
+                     seen.push(ids(heliosdb.query(all).rows));
+                     throw new Error('undo');
+                   }});
+                 }} catch (e) {{ if (e.message !== 'undo') throw e; }}
+                 seen.push(ids(heliosdb.query(all).rows));
+                 return seen;
+               }} $$;
+             ALTER FUNCTION f GRANT CAPABILITY {FILTERED}, DATABASE_WRITE('orders')"
+        ),
+    );
+    let seen = "[1,null,3,null,1,[1,3],3,[1,3],[1,3,4],[1,3]]";
+    for _ in 0..2 {
+        assert_eq!(text(&mut session, "SELECT f()"), seen);
+    }
+    assert_eq!(text(&mut session, "SELECT count(*) FROM orders"), "3");
+    assert_eq!(
+        text(&mut session, "SELECT count(*) FROM sqlite_temp_schema"),
+        "0"
+    );
+}

@@ -19,10 +19,11 @@ mod verify;
 mod writer;
 
 pub(crate) use batch::Batch;
-pub(crate) use entry::{EventType, ExecutionId, Record};
-pub(crate) use table::register;
+pub(crate) use entry::{Entry, EventType, ExecutionId, Record};
+pub(crate) use table::{register, timestamp_text};
 pub use verify::Verified;
 pub(crate) use verify::{Entries, verify};
+pub(crate) use writer::now_microseconds;
 
 use crate::error::Result;
 use crate::guard::{Guard, Guards};

@@ -189,7 +189,8 @@ fn seq_bound(info: &IndexInfo) -> Option<(usize, c_int)> {
     plans.max_by_key(|(_, plan)| *plan)
 }
 
-fn timestamp_text(timestamp: i64) -> String {
+/// A time as every view of the log shows it.
+pub(crate) fn timestamp_text(timestamp: i64) -> String {
     match jiff::Timestamp::from_microsecond(timestamp) {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string(),
         // Only a log that was made by hand holds a time beyond the year 9999.

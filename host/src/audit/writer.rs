@@ -161,7 +161,7 @@ fn recover_tail(segment: &Segment, mut walk: Walk) -> Result<Tail> {
 
 /// The only place where the log reads a clock.
 #[expect(clippy::disallowed_methods, reason = "the time of entries")]
-fn now_microseconds() -> i64 {
+pub(crate) fn now_microseconds() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

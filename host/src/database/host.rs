@@ -348,33 +348,6 @@ impl Execution {
         }
     }
 
-    /// Works while each table that the text names has no rows but those that are granted.
-    fn with_rows<R>(
-        &mut self,
-        sql: &str,
-        work: impl FnOnce(&mut Execution) -> R,
-    ) -> Result<R, Outcome> {
-        if !self.authority.has_filters() {
-            return Ok(work(self));
-        }
-        // In the unit, so that the views go with it whatever becomes of the call.
-        let session = Arc::clone(&self.session);
-        let meter = Arc::clone(&self.meter);
-        let begun = session.database.begin_unit_within(&meter, self.may_write());
-        begun.map_err(|error| Outcome::End(self.fault(error)))?;
-        let shown = self.show_rows(sql);
-        let shown = shown.map_err(|failure| self.sqlite_failure(&failure))?;
-        let result = work(self);
-        let hidden = self.hide_rows(&shown);
-        hidden.map_err(|failure| Outcome::End(self.fault(failure::client_error(failure))))?;
-        Ok(result)
-    }
-
-    fn may_write(&self) -> bool {
-        let capabilities = self.authority.capabilities();
-        capabilities.contains(Capability::DatabaseWrite)
-    }
-
     /// The statement, prepared and permitted, and not run yet.
     pub(super) fn check_statement(
         &mut self,

@@ -12,6 +12,7 @@ mod host;
 pub(crate) mod memory;
 mod need;
 pub(crate) mod open;
+mod pattern;
 mod prepared;
 pub(crate) mod rows;
 mod run;

@@ -13,8 +13,11 @@
 use super::access::Shown;
 use super::backend::TableKind;
 use super::builtin;
+use super::failure::client_error;
 use super::grant::{self, DEFAULT_SCHEMA, RowFilter};
+use super::host::Outcome;
 use super::sqlite::Failure;
+use crate::capability::Capability;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::Execution;
 use rusqlite::functions::FunctionFlags;
@@ -62,9 +65,36 @@ pub(super) fn is_allowed(function: &str) -> bool {
 }
 
 impl Execution {
+    /// Works while each table that the text names has no rows but those that are granted.
+    pub(super) fn with_rows<R>(
+        &mut self,
+        sql: &str,
+        work: impl FnOnce(&mut Execution) -> R,
+    ) -> Result<R, Outcome> {
+        if !self.authority.has_filters() {
+            return Ok(work(self));
+        }
+        // In the unit, so that the views go with it whatever becomes of the call.
+        let session = Arc::clone(&self.session);
+        let meter = Arc::clone(&self.meter);
+        let begun = session.database.begin_unit_within(&meter, self.may_write());
+        begun.map_err(|error| Outcome::End(self.fault(error)))?;
+        let shown = self.show_rows(sql);
+        let shown = shown.map_err(|failure| self.sqlite_failure(&failure))?;
+        let result = work(self);
+        let hidden = self.hide_rows(&shown);
+        hidden.map_err(|failure| Outcome::End(self.fault(client_error(failure))))?;
+        Ok(result)
+    }
+
+    fn may_write(&self) -> bool {
+        let capabilities = self.authority.capabilities();
+        capabilities.contains(Capability::DatabaseWrite)
+    }
+
     /// Puts views in the place of the tables that the text may name and of which only some
     /// rows are granted. Without any, nothing is changed.
-    pub(super) fn show_rows(&mut self, sql: &str) -> Result<Vec<Shown>, Failure> {
+    fn show_rows(&mut self, sql: &str) -> Result<Vec<Shown>, Failure> {
         let authority = Arc::clone(&self.authority);
         let database = Arc::clone(&self.session);
         let database = &database.database;
@@ -99,7 +129,7 @@ impl Execution {
     }
 
     /// Takes the views away. If that fails the call must end: the views go with its unit.
-    pub(super) fn hide_rows(&self, shown: &[Shown]) -> Result<(), Failure> {
+    fn hide_rows(&self, shown: &[Shown]) -> Result<(), Failure> {
         let database = &self.session.database;
         database.gate.show(Vec::new());
         database.gate.as_host(|| {
@@ -112,9 +142,10 @@ impl Execution {
         })
     }
 
-    /// The statement that makes the view of a table. The condition is tried by itself first: within the guest's statement, a column that the
-    /// table does not have would be looked for in what the guest put around it. That also
-    /// holds the tables as they are until the unit ends.
+    /// The statement that makes the view of a table. The condition is tried by itself
+    /// first: within the guest's statement, a column that the table does not have would be
+    /// looked for in what the guest put around it. That also holds the tables as they are
+    /// until the unit ends.
     fn view(&self, table: &str, filters: &[&RowFilter], shown: &Shown) -> Result<String, Failure> {
         let database = &self.session.database;
         let columns = database.columns(DEFAULT_SCHEMA, table)?;

@@ -278,10 +278,11 @@ impl Session {
 
     pub(super) fn warn_of_wide_grants(&self, grants: &[Grant]) {
         for grant in grants.iter().filter(|grant| grant.covers_all()) {
-            self.core.notice(Notice::new(
-                Severity::Warning,
-                format!("{grant} covers every table there is and will be"),
-            ));
+            let text = format!("{grant} covers every table there is and will be");
+            let hint =
+                "grant the tables that it needs, or columns: DATABASE_READ('users(id, name)')";
+            let notice = Notice::new(Severity::Warning, text);
+            self.core.notice(notice.with_hint(hint));
         }
     }
 

@@ -118,7 +118,7 @@ impl Session {
             Error::new(SqlState::IO, "the database cannot be opened").with_cause(cause)
         };
         let mut connection = vault.connect().map_err(unusable)?;
-        views::attach(&connection, &vault.catalog).map_err(unusable)?;
+        views::attach(&connection, &vault.catalog, &vault.log).map_err(unusable)?;
         audit::register(&connection, Arc::clone(&vault.log)).map_err(unusable)?;
         let database =
             Database::new(&mut connection, vault.runtime.engine.guards).map_err(unusable)?;

@@ -1,5 +1,5 @@
 //! The views of schema `heliosdb` but for the log: the catalog and the limits as tables
-//! that SQL can read. Read-only; what they show is the moment at which the scan began.
+//! that SQL can read, and what the log says of grants. Read-only; what they show is the moment at which the scan began.
 //! `rows.rs` has what they show.
 #![expect(
     unsafe_code,
@@ -7,7 +7,9 @@
 )]
 
 mod rows;
+mod unused;
 
+use crate::audit::Log;
 use crate::catalog::Catalog;
 use rows::{VIEWS, View};
 use rusqlite::ffi::{sqlite3_vtab, sqlite3_vtab_cursor};
@@ -22,12 +24,17 @@ use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
 /// Attaches the schema `heliosdb` and makes its views.
-pub(crate) fn attach(connection: &Connection, catalog: &Arc<Catalog>) -> Result<()> {
+pub(crate) fn attach(
+    connection: &Connection,
+    catalog: &Arc<Catalog>,
+    log: &Arc<Log>,
+) -> Result<()> {
     const MODULE: Module<'_, Table> = Module::read_only_module();
     connection.execute_batch("ATTACH ':memory:' AS heliosdb")?;
     for view in &VIEWS {
         let (module, name) = (format!("perihelion_{}", view.name), view.name);
-        connection.create_module(module.as_str(), &MODULE, Some((view, Arc::clone(catalog))))?;
+        let aux = (view, Arc::clone(catalog), Arc::clone(log));
+        connection.create_module(module.as_str(), &MODULE, Some(aux))?;
         connection.execute_batch(&format!(
             "CREATE VIRTUAL TABLE heliosdb.{name} USING {module}"
         ))?;
@@ -42,6 +49,7 @@ struct Table {
     base: sqlite3_vtab,
     view: &'static View,
     catalog: Arc<Catalog>,
+    log: Arc<Log>,
 }
 
 #[repr(C)]
@@ -49,13 +57,14 @@ struct Cursor {
     base: sqlite3_vtab_cursor,
     view: &'static View,
     catalog: Arc<Catalog>,
+    log: Arc<Log>,
     rows: Vec<Vec<Value>>,
     row: usize,
 }
 
 // SAFETY: the struct is `repr(C)` and its first field is the base that SQLite expects.
 unsafe impl VTab<'_> for Table {
-    type Aux = (&'static View, Arc<Catalog>);
+    type Aux = (&'static View, Arc<Catalog>, Arc<Log>);
     type Cursor = Cursor;
 
     fn connect(
@@ -67,7 +76,7 @@ unsafe impl VTab<'_> for Table {
         _arguments: &[&[u8]],
     ) -> Result<(Cow<'static, CStr>, Table)> {
         // Under another schema it would escape the rules for the reserved one.
-        let (view, catalog) = aux.filter(|_| schema == b"heliosdb").ok_or_else(|| {
+        let (view, catalog, log) = aux.filter(|_| schema == b"heliosdb").ok_or_else(|| {
             rusqlite::Error::ModuleError("the catalog's views are in schema heliosdb".to_string())
         })?;
         connection.config(VTabConfig::DirectOnly)?;
@@ -75,6 +84,7 @@ unsafe impl VTab<'_> for Table {
             base: sqlite3_vtab::default(),
             view,
             catalog: Arc::clone(catalog),
+            log: Arc::clone(log),
         };
         Ok((Cow::Borrowed(view.declaration), table))
     }
@@ -89,6 +99,7 @@ unsafe impl VTab<'_> for Table {
             base: sqlite3_vtab_cursor::default(),
             view: self.view,
             catalog: Arc::clone(&self.catalog),
+            log: Arc::clone(&self.log),
             rows: Vec::new(),
             row: 0,
         })
@@ -102,7 +113,7 @@ impl CreateVTab<'_> for Table {
 // SAFETY: the struct is `repr(C)` and its first field is the base that SQLite expects.
 unsafe impl VTabCursor for Cursor {
     fn filter(&mut self, _: c_int, _: Option<&str>, _: &Filters<'_>) -> Result<()> {
-        self.rows = (self.view.rows)(&self.catalog)
+        self.rows = (self.view.rows)(&self.catalog, &self.log)
             .map_err(|error| rusqlite::Error::ModuleError(error.message().to_string()))?;
         self.row = 0;
         Ok(())

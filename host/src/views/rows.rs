@@ -1,5 +1,7 @@
 //! What each view shows.
 
+use super::unused;
+use crate::audit::Log;
 use crate::capability::Grant;
 use crate::catalog::{Catalog, History};
 use crate::error::Result;
@@ -14,38 +16,45 @@ use std::sync::Arc;
 pub(super) struct View {
     pub(super) name: &'static str,
     pub(super) declaration: &'static CStr,
-    pub(super) rows: fn(&Catalog) -> Result<Vec<Row>>,
+    pub(super) rows: fn(&Catalog, &Log) -> Result<Vec<Row>>,
 }
 
 pub(super) type Row = Vec<Value>;
 
-pub(super) static VIEWS: [View; 7] = [
+pub(super) static VIEWS: [View; 8] = [
     View {
         name: "functions",
         declaration: c"CREATE TABLE functions (
             name TEXT, language TEXT, parameters TEXT, returns TEXT, strict INTEGER,
             version INTEGER, enabled INTEGER, policy TEXT, content_hash TEXT,
             violations INTEGER, kind TEXT, volatility TEXT)",
-        rows: |catalog| each(catalog.functions(), |f| vec![function(f)]),
+        rows: |catalog, _| each(catalog.functions(), |f| vec![function(f)]),
     },
     View {
         name: "grants",
         declaration: c"CREATE TABLE grants (
             function_name TEXT, kind TEXT, capability TEXT, pattern TEXT)",
-        rows: |catalog| each(catalog.functions(), grants),
+        rows: |catalog, _| each(catalog.functions(), grants),
+    },
+    View {
+        name: "unused_grants",
+        declaration: c"CREATE TABLE unused_grants (
+            function_name TEXT, kind TEXT, capability TEXT, pattern TEXT, granted_at TEXT,
+            last_used TEXT, unused_days INTEGER)",
+        rows: unused::rows,
     },
     View {
         name: "function_limits",
         declaration: c"CREATE TABLE function_limits (
             function_name TEXT, name TEXT, setting TEXT, value INTEGER, unit TEXT, set_by TEXT)",
-        rows: |catalog| each(catalog.functions(), function_limits),
+        rows: |catalog, _| each(catalog.functions(), function_limits),
     },
     View {
         name: "function_versions",
         declaration: c"CREATE TABLE function_versions (
             function_name TEXT, version INTEGER, current INTEGER, language TEXT,
             content_hash TEXT, created_at TEXT, created_by TEXT)",
-        rows: |catalog| catalog.history(History::Functions),
+        rows: |catalog, _| catalog.history(History::Functions),
     },
     View {
         name: "policies",
@@ -55,20 +64,20 @@ pub(super) static VIEWS: [View; 7] = [
             max_instructions INTEGER, max_stack_bytes INTEGER, max_host_bytes INTEGER,
             max_rows INTEGER, max_audit_entries INTEGER, audit_logging INTEGER,
             audit_durability TEXT, allowed_syscalls TEXT, reviewed_by TEXT)",
-        rows: |catalog| each(catalog.policies(), |p| vec![policy(p)]),
+        rows: |catalog, _| each(catalog.policies(), |p| vec![policy(p)]),
     },
     View {
         name: "policy_versions",
         declaration: c"CREATE TABLE policy_versions (
             name TEXT, version INTEGER, definition TEXT, created_at TEXT, created_by TEXT)",
-        rows: |catalog| catalog.history(History::Policies),
+        rows: |catalog, _| catalog.history(History::Policies),
     },
     View {
         name: "limits",
         declaration: c"CREATE TABLE limits (
             name TEXT, setting TEXT, unit TEXT, default_value INTEGER, max_value INTEGER,
             effect TEXT)",
-        rows: |_| Ok(limits()),
+        rows: |_, _| Ok(limits()),
     },
 ];
 
@@ -76,7 +85,7 @@ fn each<T>(items: Vec<Arc<T>>, rows: impl Fn(&T) -> Vec<Row>) -> Result<Vec<Row>
     Ok(items.iter().flat_map(|item| rows(item)).collect())
 }
 
-fn text(text: impl Into<String>) -> Value {
+pub(super) fn text(text: impl Into<String>) -> Value {
     Value::Text(text.into())
 }
 
