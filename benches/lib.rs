@@ -2,7 +2,7 @@
 //!
 //! `cases` is the list of what is measured; `subject` makes the calls through the
 //! host, `floor` makes them through bare wasmtime and bare rusqlite, and `audit_log`
-//! appends entries without a call. `many` is ten thousand functions in one vault.
+//! appends entries without a call; `metering` computes. `many` is ten thousand functions in one vault.
 //! `call.rs` lets criterion measure the cases, and `ratios.rs` compares them with
 //! their bounds.
 
@@ -10,6 +10,7 @@ mod audit_log;
 mod cases;
 mod floor;
 pub mod many;
+mod metering;
 mod subject;
 
 pub use cases::{Bound, Case, cases};

@@ -208,7 +208,7 @@ mod tests {
         for text in [
             "TIME_ACCESS",
             "DATABASE_READ('*')",
-            "DATABASE_WRITE('main.users(id, \"it''s\", \"a)\")')",
+            "DATABASE_WRITE('main.users(\"a)\", id, \"it''s\")')",
             "DATABASE_READ('orders' WHERE tenant = current_caller())",
             "DATABASE_READ('orders(id)' WHERE (a = 'x''y') OR b IN (1, 2))",
             "DATABASE_READ('orders' WHERE a = 'b')",

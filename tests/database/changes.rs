@@ -2,8 +2,8 @@
 //! function runs.
 
 use super::{execute, probed, query};
-use crate::support::{run, session_with_users, text, vault};
-use perihelion::{Error, Session, Value, Vault};
+use crate::support::{run, session_with_users, text, vault_for_any_text};
+use perihelion::{Error, Session, Storage, Value, Vault};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ $$;
 ALTER FUNCTION watch GRANT CAPABILITY DATABASE_READ('users');";
 
 fn watched() -> (Vault, Session) {
-    let vault = vault();
+    let vault = vault_for_any_text(Storage::Memory);
     let mut session = vault.session().unwrap();
     run(&mut session, "CREATE TABLE users(id INTEGER)");
     run(&mut session, LOOP);
@@ -111,7 +111,7 @@ $$;";
 /// Whatever takes the grant away: when that has returned, no further statement is allowed.
 #[test]
 fn h73_revoking_stops_the_very_next_statement() {
-    let vault = vault();
+    let vault = vault_for_any_text(Storage::Memory);
     let mut session = vault.session().unwrap();
     run(
         &mut session,

@@ -1,13 +1,13 @@
 //! Grants of some rows of a table: the others are as if they were not there.
 
 use super::{PROBES, check, execute, forget_denials, query};
-use crate::support::{column, refuse, run, session, text, value, vault};
-use perihelion::{Session, Value, Vault};
+use crate::support::{column, refuse, run, session, text, value, vault_for_any_text};
+use perihelion::{Session, Storage, Value, Vault};
 
 const FILTERED: &str = "DATABASE_READ('orders' WHERE tenant = current_caller())";
 
 fn vault_with_orders() -> Vault {
-    let vault = vault();
+    let vault = vault_for_any_text(Storage::Memory);
     let mut session = vault.session().unwrap();
     run(
         &mut session,

@@ -21,9 +21,7 @@ use crate::capability::Capability;
 use crate::error::{Error, SqlState};
 use crate::execution::{Execution, Refusal};
 use crate::guard::Guard;
-use crate::limits::SQL_BYTES_MAX;
 use crate::linker::NotGranted;
-use crate::statement::first_literal;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 
@@ -374,48 +372,6 @@ impl Execution {
                 "query runs statements that only read; this one writes: use execute",
             )),
             _ => Ok(checked),
-        }
-    }
-
-    /// Whether a text can be a statement at all.
-    pub(super) fn check_text(&mut self, sql: &str) -> Result<(), Outcome> {
-        let guards = self.meter.guards;
-        if sql.len() > SQL_BYTES_MAX && guards.holds(Guard::StatementBytes) {
-            return Err(Outcome::Guest(wit::Error::Limit(wit::Excess {
-                name: "sql_bytes".to_string(),
-                allowed: SQL_BYTES_MAX as u64,
-                requested: sql.len() as u64,
-            })));
-        }
-        if sql.contains('\0') && guards.holds(Guard::NulCharacters) {
-            let message = "the statement contains a NUL character".to_string();
-            return Err(Outcome::Guest(self.malformed(message)));
-        }
-        self.check_literals(sql)
-    }
-
-    /// A text with literals in it must be a constant: input could be part of any other.
-    fn check_literals(&mut self, sql: &str) -> Result<(), Outcome> {
-        let Some((line, column)) = first_literal(sql) else {
-            return Ok(());
-        };
-        if !self.meter.guards.holds(Guard::Literals) || self.is_constant(sql)? {
-            return Ok(());
-        }
-        Err(Outcome::Guest(self.malformed(format!(
-            "the statement was put together while the function ran, and has a literal at \
-             {line}:{column}: write a parameter in its place, as in \"WHERE id = ?\", and pass \
-             the value beside the text"
-        ))))
-    }
-
-    fn is_constant(&self, text: &str) -> Result<bool, Outcome> {
-        let function = &self.function;
-        let catalog = &self.session.vault.catalog;
-        let content = || catalog.content(&function.content_hash());
-        match function.constants.get(&function.code, content) {
-            Ok(constants) => Ok(constants.contain(text)),
-            Err(error) => Err(Outcome::End(self.fault(error))),
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) mod rows;
 mod run;
 pub(crate) mod sqlite;
 pub(crate) mod temporary;
+mod text;
 mod transaction;
 mod typed;
 mod unreported;

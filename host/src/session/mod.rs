@@ -10,6 +10,7 @@ mod functions;
 mod manage;
 mod policies;
 mod tables;
+mod upload;
 
 use self::core::SessionCore;
 use crate::database::access::Access;
