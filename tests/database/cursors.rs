@@ -137,6 +137,17 @@ fn d6_a_cursor_ends_with_its_grant() {
     let rows = "SELECT detail ->> 'rows' FROM heliosdb.audit_log
          WHERE event_type = 'DatabaseOperation' ORDER BY seq";
     assert_eq!(column(&mut session, rows), ["1000", "16"]);
+    // A table of which only some rows are granted now has no others by an open cursor.
+    run(
+        &mut session,
+        "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users')",
+    );
+    let filtered = during(
+        &mut session,
+        "ALTER FUNCTION f GRANT CAPABILITY DATABASE_READ('users' WHERE id < 0);
+         ALTER FUNCTION f REVOKE CAPABILITY DATABASE_READ('users')",
+    );
+    assert_eq!(filtered, "[16,\"failed\",null]");
 }
 
 /// Undefined, as in SQLite, is which of them it sees; it reads whole rows, and ends.

@@ -8,6 +8,7 @@ use super::run::Portion;
 use crate::bindings::heliosdb::host::database_read::{Cursor, HostCursor};
 use crate::bindings::heliosdb::host::types as wit;
 use crate::capability::Capability;
+use crate::error::SqlState;
 use crate::execution::Execution;
 use crate::linker::NotGranted;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ impl Execution {
                 .map_or(Arc::default(), |c| c.columns().into()),
             sql,
             authority_key,
+            has_filters: self.authority.has_filters(),
             checked,
         };
         match started {
@@ -135,12 +137,17 @@ impl Execution {
     }
 
     /// Checks a cursor anew if the function's authority has changed. One that is refused
-    /// is at its end.
+    /// is at its end, and so is one whose rows may be others now: it would go on with the
+    /// rows that were granted when it was opened.
     fn check_cursor(&mut self, place: u32) -> Result<(), Outcome> {
         let authority_key = self.authority_key();
         let cursor = self.open.cursors.get(place).ok_or_else(closed)?;
         if cursor.authority_key == authority_key {
             return Ok(());
+        }
+        if cursor.has_filters || self.authority.has_filters() {
+            cursor.end(&self.session.database);
+            return Err(Outcome::Guest(changed_rows()));
         }
         let sql = Arc::clone(&cursor.sql);
         let checked = self.check_statement(Capability::DatabaseRead, &sql);
@@ -158,6 +165,13 @@ impl Execution {
             }
         }
     }
+}
+
+fn changed_rows() -> wit::Error {
+    wit::Error::Failed(wit::Failure {
+        sqlstate: SqlState::SERIALIZATION.as_str().to_string(),
+        message: "the rows that are granted may have changed: open the cursor again".to_string(),
+    })
 }
 
 fn closed() -> Outcome {

@@ -36,6 +36,8 @@ pub(super) struct OpenCursor {
     pub(super) sql: Arc<str>,
     /// The authority that it was last checked under.
     pub(super) authority_key: u64,
+    /// Whether only some rows of a table were granted then.
+    pub(super) has_filters: bool,
     pub(super) columns: Arc<[wit::Column]>,
     /// None at its end.
     pub(super) checked: Option<Checked>,
