@@ -22,6 +22,7 @@ mod memory_budget;
 mod policies;
 mod queries;
 mod sqllogictest;
+mod postgres;
 mod support;
 mod syscalls;
 mod uploads;

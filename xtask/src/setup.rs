@@ -17,17 +17,24 @@ const WASI_TARGET: &str = "wasm32-wasip2";
 const CARGO_COMPONENT_TARGET: &str = "wasm32-wasip1";
 const CARGO_COMPONENT_VERSION: &str = "0.21.1";
 
+/// Where Debian has the server of the tests: not on the path.
+const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
+/// The patch of PostgreSQL 15 that the tests need: older ones leak by cursors what a role
+/// may not read (CVE-2026-16239).
+const POSTGRES_PATCH_LEAST: u32 = 20;
+
 /// For the demo: a guest is compiled.
 pub(crate) fn demo() -> Result<(), String> {
     target(COMPONENT_TARGET)
 }
 
-/// For the tests: formatting, lints, and guests of both kinds.
+/// For the tests: formatting, lints, guests of both kinds, and a PostgreSQL to start.
 pub(crate) fn tests() -> Result<(), String> {
     toolchain_component("fmt", "rustfmt")?;
     toolchain_component("clippy", "clippy")?;
     target(COMPONENT_TARGET)?;
-    target(WASI_TARGET)
+    target(WASI_TARGET)?;
+    postgres()
 }
 
 /// For the JavaScript engine, which is written in C.
@@ -71,6 +78,28 @@ fn toolchain_component(command: &str, name: &str) -> Result<(), String> {
     }
 }
 
+/// PostgreSQL's programs, which the tests start as a server of their own.
+fn postgres() -> Result<(), String> {
+    let installed = || postgres_patch(&output(Command::new(POSTGRES).arg("--version"))?);
+    if installed() >= Some(POSTGRES_PATCH_LEAST) {
+        return Ok(());
+    }
+    install(&["postgresql-15"])?;
+    match installed() {
+        Some(patch) if patch >= POSTGRES_PATCH_LEAST => Ok(()),
+        _ => Err(format!(
+            "needed: PostgreSQL 15.{POSTGRES_PATCH_LEAST} or newer as {POSTGRES}"
+        )),
+    }
+}
+
+/// The patch in `postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)`.
+fn postgres_patch(version: &str) -> Option<u32> {
+    let (_, rest) = version.split_once("(PostgreSQL) 15.")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
 /// Installs the Debian packages of those programs that are missing.
 fn packages(programs: &[(&str, &str)]) -> Result<(), String> {
     let missing: Vec<&str> = programs
@@ -78,14 +107,19 @@ fn packages(programs: &[(&str, &str)]) -> Result<(), String> {
         .filter(|(program, _)| output(Command::new(program).arg("--version")).is_none())
         .map(|(_, package)| *package)
         .collect();
-    if missing.is_empty() {
-        return Ok(());
+    match missing.is_empty() {
+        true => Ok(()),
+        false => install(&missing),
     }
+}
+
+/// Installs Debian packages, or brings them up to date.
+fn install(packages: &[&str]) -> Result<(), String> {
     let mut install = apt_get(&["install", "--yes", "--no-install-recommends"]);
-    install.args(&missing);
+    install.args(packages);
     announce(&mut apt_get(&["update"]))
         .and_then(|()| announce(&mut install))
-        .map_err(|error| format!("{error}\nneeded: {}", missing.join(", ")))
+        .map_err(|error| format!("{error}\nneeded: {}", packages.join(", ")))
 }
 
 fn apt_get(arguments: &[&str]) -> Command {
@@ -99,4 +133,24 @@ fn apt_get(arguments: &[&str]) -> Command {
 fn announce(command: &mut Command) -> Result<(), String> {
     eprintln!("xtask: {}", shown(command));
     succeed(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::postgres_patch;
+
+    #[test]
+    fn the_patch_of_postgresql_is_read_from_its_version() {
+        for (version, patch) in [
+            (
+                "postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)\n",
+                Some(20),
+            ),
+            ("postgres (PostgreSQL) 15.9\n", Some(9)),
+            ("postgres (PostgreSQL) 16.1\n", None),
+            ("", None),
+        ] {
+            assert_eq!(postgres_patch(version), patch, "{version}");
+        }
+    }
 }
