@@ -108,10 +108,17 @@ impl SqlState {
     /// The audit log, the catalog or the database cannot be read or written, or a program
     /// that the host needs cannot be run.
     pub const IO: SqlState = SqlState("58030");
+    /// The connection was lost while a transaction ended.
+    pub const UNKNOWN_OUTCOME: SqlState = SqlState("08007");
     /// A bug in the host.
     pub const INTERNAL: SqlState = SqlState("XX000");
     /// A stored file is damaged.
     pub const CORRUPTED: SqlState = SqlState("XX001");
+
+    /// A code that stands in a table of this crate.
+    pub(crate) const fn of(code: &'static str) -> SqlState {
+        SqlState(code)
+    }
 
     /// The code's five characters.
     pub const fn as_str(self) -> &'static str {
@@ -167,12 +174,14 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Error {
+    /// Adds what one needs to know besides.
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Error {
         self.0.detail = Some(detail.into());
         self
     }
 
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Error {
+    /// Adds what to do about it.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
         self.0.hint = Some(hint.into());
         self
     }

@@ -53,6 +53,7 @@ mod limits;
 mod linker;
 mod log;
 mod policy;
+mod postgres;
 mod runtime;
 mod session;
 mod signature;
@@ -74,6 +75,7 @@ pub use engine::{CompileLimits, compile_worker};
 pub use error::{Error, Result, SqlState};
 #[cfg(feature = "remove-guards")]
 pub use guard::Guard;
+pub use postgres::{PostgresUrl, postgres_setup_sql, set_up_postgres};
 pub use runtime::{Builder, Runtime};
 pub use session::{Notice, Outcome, Session, Severity};
 pub use statement::{Statements, is_complete, split};

@@ -1,6 +1,8 @@
 //! A vault: the tenant and the isolation boundary. It has its own database, catalog
 //! and audit log; nothing in this crate reaches data without one.
 
+mod server;
+
 use crate::admission::Share;
 use crate::audit::{self, Log, Verified};
 use crate::catalog::Catalog;
@@ -11,6 +13,7 @@ use crate::function::{Code, Function};
 use crate::guard::{Guard, Guards};
 use crate::limits::STACK_CLASSES_BYTES;
 use crate::linker::Ready;
+use crate::postgres::{Postgres, PostgresUrl};
 use crate::runtime::{Runtime, RuntimeCore};
 use crate::session::Session;
 use rusqlite::config::DbConfig;
@@ -27,6 +30,19 @@ pub enum Storage {
     Memory,
     /// In a directory, which is made if need be.
     Directory(PathBuf),
+    /// On a PostgreSQL server, with functions, grants and the audit log in a directory,
+    /// which is made if need be.
+    ///
+    /// The server must have been set up ([`set_up_postgres`](crate::set_up_postgres)); if
+    /// it is not as it must be, it is refused (55000). Tables are made, and read by
+    /// clients, as the role of the URL. A call waits for the server on its own thread: one
+    /// that belongs to an asynchronous runtime must be one that may block.
+    Postgres {
+        /// Where the vault's own files are.
+        directory: PathBuf,
+        /// Where the tables are.
+        database: PostgresUrl,
+    },
 }
 
 /// A handle to an open vault. Clones share it.
@@ -37,6 +53,8 @@ pub(crate) struct VaultCore {
     pub(crate) runtime: Arc<RuntimeCore>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) log: Arc<Log>,
+    /// Where the tables are, unless they are in a file here.
+    pub(crate) postgres: Option<Arc<Postgres>>,
     /// Its part of the places for calls.
     pub(crate) share: Arc<Share>,
     place: Place,
@@ -53,6 +71,12 @@ enum Place {
         database: PathBuf,
         _lock: std::fs::File,
     },
+    /// What runs here is in memory, and holds no data.
+    Server {
+        uri: String,
+        _anchor: Mutex<Connection>,
+        _lock: std::fs::File,
+    },
 }
 
 /// Who calls, where nothing says who else it is.
@@ -67,23 +91,34 @@ impl Vault {
         let place = match &storage {
             Storage::Memory => open_memory()?,
             Storage::Directory(directory) => open_directory(directory, guards)?,
+            Storage::Postgres { directory, .. } => open_server(directory, guards)?,
         };
         let (catalog, log) = match &storage {
             Storage::Memory => (None, None),
-            Storage::Directory(directory) => (
+            Storage::Directory(directory) | Storage::Postgres { directory, .. } => (
                 Some(directory.join("catalog.db")),
                 Some(directory.join("audit")),
             ),
         };
         let engine = runtime.javascript.hash();
         let recompile = runtime.recompile();
+        let catalog = Catalog::open(catalog.as_deref(), &engine, &recompile, guards)?;
+        let catalog = Arc::new(catalog);
+        let postgres = match &storage {
+            Storage::Postgres {
+                directory,
+                database,
+            } => {
+                let id = server::vault_id(directory)?;
+                let postgres = Postgres::open(database, &id, &catalog)?;
+                server::note(directory, &id)?;
+                Some(Arc::new(postgres))
+            }
+            _ => None,
+        };
         Ok(Vault(Arc::new(VaultCore {
-            catalog: Arc::new(Catalog::open(
-                catalog.as_deref(),
-                &engine,
-                &recompile,
-                guards,
-            )?),
+            catalog,
+            postgres,
             log: Log::open_guarded(log.as_deref(), guards)?,
             share: Share::new(),
             runtime: Arc::clone(runtime),
@@ -117,7 +152,7 @@ impl VaultCore {
     /// A new connection to the data, as every session has it.
     pub(crate) fn connect(&self) -> rusqlite::Result<Connection> {
         let connection = match &self.place {
-            Place::Memory { uri, .. } => open_database(uri)?,
+            Place::Memory { uri, .. } | Place::Server { uri, .. } => open_database(uri)?,
             Place::Directory { database, .. } => open_database(database)?,
         };
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
@@ -205,22 +240,49 @@ fn open_database(path: impl AsRef<Path>) -> rusqlite::Result<Connection> {
     Connection::open_with_flags_and_vfs(path, flags, FILE_SYSTEM)
 }
 
-/// The database's name must be one that no other vault of this process has.
-#[expect(clippy::disallowed_methods, reason = "a name that cannot be guessed")]
 fn open_memory() -> Result<Place> {
-    let mut random = [0; 16];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::new(SqlState::IO, "no randomness").with_cause(error))?;
-    let name = blake3::hash(&random).to_hex();
-    let uri = format!("file:/perihelion-{name}?vfs=memdb");
-    let anchor = open_database(&uri).map_err(Error::internal)?;
+    let (uri, anchor) = open_anchor()?;
     Ok(Place::Memory {
         uri,
         _anchor: Mutex::new(anchor),
     })
 }
 
+/// The directory of a vault whose tables are elsewhere.
+fn open_server(directory: &Path, guards: Guards) -> Result<Place> {
+    let lock = open_own_files(directory, &["catalog.db"], guards)?;
+    server::refuse_sqlite(directory)?;
+    let (uri, anchor) = open_anchor()?;
+    Ok(Place::Server {
+        uri,
+        _anchor: Mutex::new(anchor),
+        _lock: lock,
+    })
+}
+
+/// The database's name must be one that no other vault of this process has.
+#[expect(clippy::disallowed_methods, reason = "a name that cannot be guessed")]
+fn open_anchor() -> Result<(String, Connection)> {
+    let mut random = [0; 16];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::new(SqlState::IO, "no randomness").with_cause(error))?;
+    let name = blake3::hash(&random).to_hex();
+    let uri = format!("file:/perihelion-{name}?vfs=memdb");
+    let anchor = open_database(&uri).map_err(Error::internal)?;
+    Ok((uri, anchor))
+}
+
 fn open_directory(directory: &Path, guards: Guards) -> Result<Place> {
+    let lock = open_own_files(directory, &["data.db", "catalog.db"], guards)?;
+    server::refuse_postgres(directory)?;
+    Ok(Place::Directory {
+        database: directory.join("data.db"),
+        _lock: lock,
+    })
+}
+
+/// Makes what is missing, and locks the directory.
+fn open_own_files(directory: &Path, files: &[&str], guards: Guards) -> Result<std::fs::File> {
     let unusable = |error: std::io::Error| {
         Error::new(
             SqlState::IO,
@@ -235,13 +297,10 @@ fn open_directory(directory: &Path, guards: Guards) -> Result<Place> {
     make_directory(directory).map_err(unusable)?;
     let lock = lock(directory, guards)?;
     check_format(directory, &lock)?;
-    for file in ["data.db", "catalog.db"] {
+    for file in files {
         make_private_file(&directory.join(file)).map_err(unusable)?;
     }
-    Ok(Place::Directory {
-        database: directory.join("data.db"),
-        _lock: lock,
-    })
+    Ok(lock)
 }
 
 fn make_directory(directory: &Path) -> std::io::Result<()> {

@@ -37,6 +37,22 @@ const COLUMNS_OF_SCHEMA: &str = "SELECT name AS \"column\", type, \
     iif(\"notnull\", 'not null', '') AS nullable, dflt_value AS \"default\", \
     iif(pk, pk, NULL) AS \"primary key\" FROM pragma_table_xinfo(?1, ?2) WHERE hidden <> 1";
 
+const RELATIONS_ON_POSTGRES: &str = "SELECT n.nspname AS schema, c.relname AS name, \
+    CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' \
+      WHEN 'f' THEN 'foreign table' ELSE 'table' END AS type \
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^(pg_|information_schema$)' \
+    ORDER BY 1, 2";
+
+const COLUMNS_ON_POSTGRES: &str = "SELECT a.attname AS column, \
+    pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, \
+    CASE WHEN a.attnotnull THEN 'not null' ELSE '' END AS nullable, \
+    pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default \
+    FROM pg_catalog.pg_attribute a \
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
+    ORDER BY a.attnum";
+
 const FUNCTIONS: &str = "SELECT name, kind, parameters, returns, language, \
     iif(strict, 'yes', 'no') AS strict, version, iif(enabled, 'yes', 'no') AS enabled \
     FROM heliosdb.functions WHERE ?1 IS NULL OR name = ?1 ORDER BY name";
@@ -53,6 +69,7 @@ pub(crate) fn run(shell: &mut Shell, line: &str) -> io::Result<Ran> {
         ("\\?", _) => shell.say(HELP),
         ("\\q", _) => Ok(Ran::Quit),
         ("\\timing", _) => toggle_timing(shell),
+        ("\\d", "") if shell.session.is_on_postgres() => shell.query(RELATIONS_ON_POSTGRES, &[]),
         ("\\d", "") => shell.query(RELATIONS, &[]),
         ("\\d", name) => describe(shell, name),
         ("\\df", name) => shell.query(FUNCTIONS, &[optional(name)]),
@@ -78,6 +95,10 @@ fn toggle_timing(shell: &mut Shell) -> io::Result<Ran> {
 fn describe(shell: &mut Shell, name: &str) -> io::Result<Ran> {
     let text = |name: &str| Value::Text(unquoted(name).to_string());
     let result = match name.split_once('.') {
+        _ if shell.session.is_on_postgres() => {
+            let name = [Value::Text(name.to_string())];
+            shell.session.execute_with(COLUMNS_ON_POSTGRES, &name)
+        }
         Some((schema, table)) => shell
             .session
             .execute_with(COLUMNS_OF_SCHEMA, &[text(table), text(schema)]),

@@ -1,6 +1,7 @@
 //! `perihelion check`: what of the security checklist can be seen from the catalog and the
 //! log, for each function, and what is left to people.
 
+use crate::postgres::DatabaseArguments;
 use crate::{directories, json, output, table};
 use perihelion::{Error, Outcome, Result, SqlState, Value};
 use std::path::Path;
@@ -62,8 +63,13 @@ WITH granted AS MATERIALIZED (
 SELECT name AS function_name, item, status, finding FROM found ORDER BY name, number";
 
 /// Prints the checklist of every function, or of one. Fails if something needs attention.
-pub(crate) fn run(data: &Path, function: Option<&str>, as_json: bool) -> ExitCode {
-    let outcome = match checklist(data, function) {
+pub(crate) fn run(
+    data: &Path,
+    database: &DatabaseArguments,
+    function: Option<&str>,
+    as_json: bool,
+) -> ExitCode {
+    let outcome = match checklist(data, database, function) {
         Ok(outcome) => outcome,
         Err(error) => return output::fail(&error),
     };
@@ -76,8 +82,8 @@ pub(crate) fn run(data: &Path, function: Option<&str>, as_json: bool) -> ExitCod
     output::status(output::print(&text).map(|()| !needs_attention))
 }
 
-fn checklist(data: &Path, function: Option<&str>) -> Result<Outcome> {
-    let vault = directories::open_vault(Some(data))?;
+fn checklist(data: &Path, database: &DatabaseArguments, function: Option<&str>) -> Result<Outcome> {
+    let vault = directories::open_vault_on(Some(data), database.url()?)?;
     let mut outcome = vault.session()?.execute(CHECKLIST)?;
     if let Some(function) = function {
         let name = Value::Text(function.to_string());

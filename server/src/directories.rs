@@ -2,7 +2,7 @@
 //! much memory calls may hold. The only file that reads the environment.
 
 use crate::output;
-use perihelion::{Builder, Error, Result, Runtime, SqlState, Storage, Vault};
+use perihelion::{Builder, Error, PostgresUrl, Result, Runtime, SqlState, Storage, Vault};
 use std::env;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,30 @@ const MEMORY_BUDGET: &str = "PERIHELION_MEMORY_BUDGET_BYTES";
 
 /// Opens the database in a directory, or one in memory.
 pub(crate) fn open_vault(data: Option<&Path>) -> Result<Vault> {
-    let storage = match data {
-        Some(directory) => Storage::Directory(directory.to_path_buf()),
-        None => Storage::Memory,
+    open_vault_on(data, None)
+}
+
+/// Opens the database whose tables may be on a server.
+pub(crate) fn open_vault_on(data: Option<&Path>, database: Option<PostgresUrl>) -> Result<Vault> {
+    let storage = match (data.map(Path::to_path_buf), database) {
+        (Some(directory), Some(database)) => Storage::Postgres {
+            directory,
+            database,
+        },
+        (Some(directory), None) => Storage::Directory(directory),
+        (None, None) => Storage::Memory,
+        (None, Some(_)) => {
+            let message = "--database needs --data DIR";
+            return Err(Error::new(SqlState::INVALID_VALUE, message)
+                .with_detail("functions, grants and the audit log are kept in that directory"));
+        }
     };
     runtime(data)?.vault(storage)
+}
+
+/// The password that PostgreSQL's own programs would take.
+pub(crate) fn postgres_password() -> Option<String> {
+    env::var("PGPASSWORD").ok().filter(|text| !text.is_empty())
 }
 
 /// The engine, with a directory for compiled code if there can be one. One that was

@@ -10,6 +10,7 @@ mod directories;
 mod inspect;
 mod json;
 mod output;
+mod postgres;
 mod prompt;
 mod render;
 mod script;
@@ -19,6 +20,7 @@ mod stage;
 mod table;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use postgres::{DatabaseArguments, PostgresCommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,6 +41,9 @@ enum Command {
     Audit(AuditCommand),
     Check(CheckArguments),
     Demo(DemoArguments),
+    /// Prepare a database on PostgreSQL
+    #[command(subcommand)]
+    Postgres(PostgresCommand),
     /// Compile one component for a host that started this; people have no use for it
     #[command(hide = true)]
     CompileWorker,
@@ -54,6 +59,8 @@ struct SqlArguments {
     /// is in memory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseArguments,
     /// Run these statements; can be repeated and mixed with -f
     #[arg(short = 'c', long = "command", value_name = "SQL")]
     commands: Vec<String>,
@@ -103,6 +110,8 @@ struct CheckArguments {
     /// The directory of a database that no process has open
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    #[command(flatten)]
+    database: DatabaseArguments,
     /// Only this function
     #[arg(value_name = "FUNCTION")]
     function: Option<String>,
@@ -148,6 +157,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Sql(arguments) => sql::run(sql::Options {
             data: arguments.data,
+            database: arguments.database,
             inputs,
             json: arguments.json,
             keep_going: arguments.keep_going,
@@ -157,6 +167,7 @@ fn main() -> ExitCode {
         Command::Audit(AuditCommand::Verify { data }) => audit::verify(&data),
         Command::Check(arguments) => check::run(
             &arguments.data,
+            &arguments.database,
             arguments.function.as_deref(),
             arguments.json,
         ),
@@ -165,6 +176,7 @@ fn main() -> ExitCode {
             &arguments.shop,
             arguments.data.as_deref(),
         ),
+        Command::Postgres(command) => postgres::run(command),
         Command::CompileWorker => compile_worker::run(),
     }
 }

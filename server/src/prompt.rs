@@ -3,7 +3,6 @@
 
 use crate::shell::{Ran, Shell};
 use crate::{backslash, directories, output, render, table};
-use perihelion::Value;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -67,8 +66,13 @@ const VIEWS: [&str; 3] = [
     "heliosdb.grants",
 ];
 
-const NAMES: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') \
-    UNION SELECT name FROM heliosdb.functions";
+const FUNCTIONS: &str = "SELECT name FROM heliosdb.functions";
+
+const RELATIONS: &str = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')";
+
+const RELATIONS_ON_POSTGRES: &str = "SELECT relname FROM pg_catalog.pg_class \
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_catalog.pg_table_is_visible(oid) \
+      AND relnamespace <> 'pg_catalog'::regnamespace";
 
 impl Prompt {
     fn new() -> rustyline::Result<Prompt> {
@@ -109,17 +113,19 @@ impl Prompt {
         if shell.session.in_transaction() {
             return;
         }
-        // Completion is a help: what goes wrong here, a statement will say.
-        if let Ok(found) = shell.session.execute(NAMES)
-            && let Some(words) = self.editor.helper_mut()
-        {
-            words.names = found
-                .rows
-                .iter()
-                .flatten()
-                .map(Value::clone)
-                .map(|v| table::plain(&v))
-                .collect();
+        let relations = match shell.session.is_on_postgres() {
+            true => RELATIONS_ON_POSTGRES,
+            false => RELATIONS,
+        };
+        let mut names = Vec::new();
+        for sql in [relations, FUNCTIONS] {
+            // Completion is a help: what goes wrong here, a statement will say.
+            if let Ok(found) = shell.session.execute(sql) {
+                names.extend(found.rows.iter().flatten().map(table::plain));
+            }
+        }
+        if let Some(words) = self.editor.helper_mut() {
+            words.names = names;
         }
     }
 

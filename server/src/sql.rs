@@ -1,5 +1,6 @@
 //! `perihelion sql`: statements from arguments, files, standard input or the prompt.
 
+use crate::postgres::DatabaseArguments;
 use crate::shell::{Format, Ran, Settings, Shell};
 use crate::{directories, output, prompt};
 use std::io::{self, IsTerminal};
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 /// What the arguments say.
 pub(crate) struct Options {
     pub(crate) data: Option<PathBuf>,
+    pub(crate) database: DatabaseArguments,
     pub(crate) inputs: Vec<Input>,
     pub(crate) json: bool,
     pub(crate) keep_going: bool,
@@ -24,7 +26,9 @@ pub(crate) enum Input {
 
 /// Runs all of it.
 pub(crate) fn run(options: Options) -> ExitCode {
-    let opened = directories::open_vault(options.data.as_deref());
+    let database = options.database.url();
+    let opened =
+        database.and_then(|database| directories::open_vault_on(options.data.as_deref(), database));
     let session = match opened.and_then(|vault| vault.session()) {
         Ok(session) => session,
         Err(error) => return output::fail(&error),

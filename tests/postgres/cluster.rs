@@ -117,6 +117,16 @@ impl Cluster {
             .unwrap()
     }
 
+    /// A URL for a user, by the socket.
+    pub(crate) fn url(&self, user: &str, password: &str, database: &str) -> String {
+        let password = password.replace(' ', "%20");
+        let host = self.socket().display().to_string().replace('/', "%2F");
+        format!(
+            "postgres://{user}:{password}@{host}:{}/{database}",
+            self.port
+        )
+    }
+
     fn wait(&self) {
         let begun = Instant::now();
         loop {
@@ -141,6 +151,11 @@ impl Database {
     #[track_caller]
     pub(crate) fn sql(&self, sql: &str) -> String {
         self.cluster.sql(&self.name, sql)
+    }
+
+    /// Its URL for the superuser.
+    pub(crate) fn superuser_url(&self) -> String {
+        self.cluster.url(SUPERUSER, PASSWORD, &self.name)
     }
 }
 

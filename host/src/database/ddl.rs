@@ -52,6 +52,9 @@ struct Hidden {
 
 impl Host for Execution {
     fn execute(&mut self, sql: String) -> wasmtime::Result<Result<(), wit::Error>> {
+        if self.is_on_postgres() {
+            return self.postgres_change();
+        }
         sort(self.charged(|execution| {
             execution.enter_host()?;
             execution.carry(sql.len())?;
@@ -65,6 +68,10 @@ impl Host for NotGranted<'_> {
     fn execute(&mut self, sql: String) -> wasmtime::Result<Result<(), wit::Error>> {
         let execution = &mut *self.0;
         execution.enter_host()?;
+        if execution.is_on_postgres() {
+            let refusal = Refusal::of_all(Capability::DatabaseExecute);
+            return Ok(Err(execution.refuse(vec![refusal])));
+        }
         sort(execution.charged(|execution| {
             execution.check_statement(Capability::DatabaseWrite, &sql)?;
             let refusal = Refusal::of_all(Capability::DatabaseExecute);

@@ -10,7 +10,9 @@ use crate::function::Authority;
 use crate::guard::{Guard, Guards};
 
 pub use super::pattern::TablePattern;
-pub(crate) use super::pattern::{DEFAULT_SCHEMA, RowFilter, is_reserved, quoted};
+pub(crate) use super::pattern::{
+    DEFAULT_SCHEMA, DEFAULT_SCHEMA_THERE, RowFilter, is_reserved, quoted,
+};
 
 /// The proof that a grant covers one use of one table.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,67 @@ pub(crate) fn permit(
     };
     let permitted = authority.permits(whole, |denial| part(denial).is_some(), guards);
     (permitted || !guards.holds(Guard::TableGrants)).then_some(Permit(()))
+}
+
+/// The same on PostgreSQL, whose names compare otherwise.
+pub(crate) fn permit_there(
+    capability: Capability,
+    schema: &str,
+    table: &str,
+    authority: &Authority,
+    guards: Guards,
+) -> Option<Permit> {
+    let part = of_table_there(capability, schema, table);
+    let whole = |grant: &Grant| {
+        part(grant).is_some_and(|pattern| pattern.columns.is_none() && pattern.filter.is_none())
+    };
+    let permitted = authority.permits(whole, |denial| part(denial).is_some(), guards);
+    permitted.then_some(Permit(()))
+}
+
+/// Decides a use of one column of a table on PostgreSQL.
+pub(crate) fn permit_column_there(
+    capability: Capability,
+    schema: &str,
+    table: &str,
+    column: &str,
+    authority: &Authority,
+    guards: Guards,
+) -> Option<Permit> {
+    let part = of_table_there(capability, schema, table);
+    let names = |pattern: &TablePattern| match &pattern.columns {
+        Some(columns) => columns.iter().any(|name| name.0 == column),
+        None => true,
+    };
+    let covers = |grant: &Grant| part(grant).is_some_and(|p| p.filter.is_none() && names(p));
+    let permitted = authority.permits(covers, |denial| part(denial).is_some_and(names), guards);
+    permitted.then_some(Permit(()))
+}
+
+/// Decides that PostgreSQL may be asked about columns of a table: some are granted, and
+/// the function's role has these and no others.
+pub(crate) fn permit_to_ask(
+    capability: Capability,
+    schema: &str,
+    table: &str,
+    authority: &Authority,
+    guards: Guards,
+) -> Option<Permit> {
+    let part = of_table_there(capability, schema, table);
+    let some = |grant: &Grant| part(grant).is_some_and(|pattern| pattern.filter.is_none());
+    let all = |denial: &Grant| part(denial).is_some_and(|pattern| pattern.columns.is_none());
+    authority.permits(some, all, guards).then_some(Permit(()))
+}
+
+fn of_table_there<'n>(
+    capability: Capability,
+    schema: &'n str,
+    table: &'n str,
+) -> impl for<'g> Fn(&'g Grant) -> Option<&'g TablePattern> + 'n {
+    move |grant| {
+        let pattern = grant.pattern().filter(|p| p.covers_there(schema, table));
+        pattern.filter(|_| grant.capability() == capability)
+    }
 }
 
 /// Decides one change of the schema: it is granted, and of a table that is the data's.

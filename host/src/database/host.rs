@@ -62,6 +62,9 @@ impl ReadHost for Execution {
         sql: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<wit::Rows, wit::Error>> {
+        if self.is_on_postgres() {
+            return self.postgres_query(&sql, &params);
+        }
         sort(self.charged(|execution| {
             execution.request(Capability::DatabaseRead, &sql, |execution, checked| {
                 let rows = execution.read_all(checked, &params)?;
@@ -76,6 +79,9 @@ impl ReadHost for Execution {
         sql: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<Option<wit::Row>, wit::Error>> {
+        if self.is_on_postgres() {
+            return self.postgres_query_one(&sql, &params);
+        }
         sort(self.charged(|execution| {
             execution.request(Capability::DatabaseRead, &sql, |execution, checked| {
                 let values = execution.read_one(checked, &params)?;
@@ -93,6 +99,9 @@ impl ReadHost for Execution {
         sql: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<Resource<Cursor>, wit::Error>> {
+        if self.is_on_postgres() {
+            return self.postgres_cursor(&sql);
+        }
         sort(self.charged(|execution| {
             execution.enter_host()?;
             execution.carry(sql.len())?;
@@ -116,6 +125,9 @@ impl WriteHost for Execution {
         sql: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<wit::Effect, wit::Error>> {
+        if self.is_on_postgres() {
+            return self.postgres_execute(&sql, &params);
+        }
         sort(self.charged(|execution| {
             execution.request(Capability::DatabaseWrite, &sql, |execution, checked| {
                 execution.write(checked, &params)
@@ -128,6 +140,9 @@ impl WriteHost for Execution {
         sql: String,
         params: Vec<Vec<wit::Value>>,
     ) -> wasmtime::Result<Result<u64, wit::Error>> {
+        if self.is_on_postgres() {
+            return self.postgres_execute_batch(&sql, &params);
+        }
         sort(self.charged(|execution| {
             execution.request(Capability::DatabaseWrite, &sql, |execution, checked| {
                 execution.write_batch(checked, &params)
@@ -222,6 +237,13 @@ impl NotGranted<'_> {
     ) -> wasmtime::Result<Result<T, wit::Error>> {
         let execution = &mut *self.0;
         execution.enter_host()?;
+        if execution.is_on_postgres() {
+            let looked = execution.postgres_look(capability, sql)?;
+            let refused = looked.err();
+            return Ok(Err(refused.unwrap_or_else(|| {
+                execution.refuse(vec![Refusal::of_all(capability)])
+            })));
+        }
         let checked =
             execution.charged(|execution| execution.check_statement(capability, sql).map(drop));
         match checked {

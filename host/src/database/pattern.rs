@@ -10,6 +10,9 @@ use std::fmt;
 /// The schema that a name without one means.
 pub(crate) const DEFAULT_SCHEMA: &str = "main";
 
+/// The same on PostgreSQL.
+pub(crate) const DEFAULT_SCHEMA_THERE: &str = "public";
+
 /// The argument of `DATABASE_READ` and `DATABASE_WRITE`: tables, and if not all of their
 /// columns, which: `users(id, "first name")`.
 ///
@@ -124,6 +127,26 @@ impl TablePattern {
             .tables
             .split_once('.')
             .unwrap_or((DEFAULT_SCHEMA, &self.tables));
+        glob(schema_pattern, schema) && glob(table_pattern, table)
+    }
+
+    /// The same on PostgreSQL: a name without a schema is one of `public`, and it covers
+    /// names in lower case only, for `"Users"` is another table than `users` there.
+    pub(super) fn covers_there(&self, schema: &str, table: &str) -> bool {
+        if is_reserved(schema, table) || schema.starts_with("pg_") {
+            return false;
+        }
+        if self.tables == "*" {
+            return true;
+        }
+        let is_upper = |name: &str| name.contains(|c: char| c.is_ascii_uppercase());
+        if is_upper(schema) || is_upper(table) {
+            return false;
+        }
+        let (schema_pattern, table_pattern) = self
+            .tables
+            .split_once('.')
+            .unwrap_or((DEFAULT_SCHEMA_THERE, &self.tables));
         glob(schema_pattern, schema) && glob(table_pattern, table)
     }
 
@@ -474,6 +497,25 @@ mod tests {
             let pattern = TablePattern::parse(text).unwrap();
             assert_eq!(pattern.to_string(), shown);
             assert_eq!(TablePattern::parse(shown).unwrap(), pattern);
+        }
+    }
+
+    #[test]
+    fn d21_names_compare_as_the_database_compares_them() {
+        let covers = |pattern: &str, schema: &str, table: &str| {
+            let pattern = TablePattern::parse(pattern).unwrap();
+            pattern.covers_there(schema, table)
+        };
+        assert!(covers("users", "public", "users"));
+        assert!(covers("public.users", "public", "users"));
+        assert!(covers("sales.u*", "sales", "users"));
+        assert!(covers("*", "sales", "Users"));
+        assert!(!covers("users", "main", "users"));
+        assert!(!covers("users", "public", "Users"));
+        assert!(!covers("u*", "public", "uSers"));
+        for schema in ["pg_catalog", "pg_toast", "pg_temp_3", "information_schema"] {
+            assert!(!covers("*", schema, "users"));
+            assert!(!covers("*.users", schema, "users"));
         }
     }
 }

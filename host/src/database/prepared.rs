@@ -21,6 +21,9 @@ type Reply<T> = wasmtime::Result<Result<T, wit::Error>>;
 
 impl ReadHandle for Execution {
     fn columns(&mut self, this: Resource<ReadStatement>) -> Reply<Vec<wit::Column>> {
+        if let Some(sql) = self.text_on_postgres(this.rep()) {
+            return self.postgres_columns(&sql);
+        }
         sort(self.charged(|execution| {
             execution.run_open(this.rep(), |_, checked| Ok(checked.columns()))
         }))
@@ -31,6 +34,10 @@ impl ReadHandle for Execution {
         this: Resource<ReadStatement>,
         params: Vec<wit::Value>,
     ) -> Reply<Vec<Vec<wit::Value>>> {
+        if let Some(sql) = self.text_on_postgres(this.rep()) {
+            let answer = self.postgres_query(&sql, &params)?;
+            return Ok(answer.map(|rows| rows.rows));
+        }
         sort(self.charged(|execution| {
             execution.run_open(this.rep(), |execution, checked| {
                 execution.read_all(checked, &params)
@@ -43,6 +50,10 @@ impl ReadHandle for Execution {
         this: Resource<ReadStatement>,
         params: Vec<wit::Value>,
     ) -> Reply<Option<Vec<wit::Value>>> {
+        if let Some(sql) = self.text_on_postgres(this.rep()) {
+            let answer = self.postgres_query_one(&sql, &params)?;
+            return Ok(answer.map(|row| row.map(|row| row.values)));
+        }
         sort(self.charged(|execution| {
             execution.run_open(this.rep(), |execution, checked| {
                 execution.read_one(checked, &params)
@@ -55,6 +66,9 @@ impl ReadHandle for Execution {
         this: Resource<ReadStatement>,
         params: Vec<wit::Value>,
     ) -> Reply<Resource<Cursor>> {
+        if let Some(sql) = self.text_on_postgres(this.rep()) {
+            return self.postgres_cursor(&sql);
+        }
         sort(self.charged(|execution| execution.stream_open(this.rep(), &params)))
     }
 
@@ -72,6 +86,9 @@ impl WriteHandle for Execution {
         this: Resource<WriteStatement>,
         params: Vec<wit::Value>,
     ) -> Reply<wit::Effect> {
+        if let Some(sql) = self.text_on_postgres(this.rep()) {
+            return self.postgres_execute(&sql, &params);
+        }
         sort(self.charged(|execution| {
             execution.run_open(this.rep(), |execution, checked| {
                 execution.write(checked, &params)
@@ -84,6 +101,9 @@ impl WriteHandle for Execution {
         this: Resource<WriteStatement>,
         params: Vec<Vec<wit::Value>>,
     ) -> Reply<u64> {
+        if let Some(sql) = self.text_on_postgres(this.rep()) {
+            return self.postgres_execute_batch(&sql, &params);
+        }
         sort(self.charged(|execution| {
             execution.run_open(this.rep(), |execution, checked| {
                 execution.write_batch(checked, &params)
@@ -162,13 +182,28 @@ impl Execution {
         self.enter_host()?;
         self.carry(sql.len())?;
         self.open.check_statements(self.meter.guards)?;
-        let checked = self.check_statement(interface, &sql)?;
+        let checked = match self.is_on_postgres() {
+            true => {
+                self.postgres_look(interface, &sql)??;
+                None
+            }
+            false => Some(self.check_statement(interface, &sql)?),
+        };
         Ok(self.open.add_statement(OpenStatement {
             sql: Arc::from(sql),
             interface,
             authority_key: self.authority_key(),
-            checked: Some(checked),
+            checked,
         }))
+    }
+
+    /// What an open statement is of, where it is the server that runs it.
+    fn text_on_postgres(&mut self, place: u32) -> Option<Arc<str>> {
+        if !self.is_on_postgres() {
+            return None;
+        }
+        let statement = self.open.statements.get(place);
+        Some(statement.map_or_else(|| Arc::from(""), |statement| Arc::clone(&statement.sql)))
     }
 
     /// Runs a statement that is open.

@@ -10,6 +10,7 @@ use crate::capability::Capability;
 use crate::error::{Result as HostResult, SqlState};
 use crate::execution::{Execution, Refusal};
 use crate::linker::NotGranted;
+use crate::postgres::Part;
 use rusqlite::ffi;
 use std::sync::Arc;
 use wasmtime::component::Resource;
@@ -127,6 +128,9 @@ impl Execution {
             return Err(Outcome::Guest(self.refuse(vec![missing])));
         }
         self.open.check_transactions(self.meter.guards)?;
+        if self.is_on_postgres() {
+            return self.begin_on_postgres();
+        }
         let session = Arc::clone(&self.session);
         session
             .database
@@ -145,6 +149,17 @@ impl Execution {
         Ok(Resource::new_own(id))
     }
 
+    fn begin_on_postgres(&mut self) -> Result<Resource<Transaction>, Outcome> {
+        let id = self.open.name_transaction();
+        let begun = self.postgres_part(Part::Begin(&name(id)));
+        begun.map_err(|error| Outcome::End(self.fault(error)))?;
+        let writes_before = self.recorder.writes();
+        self.open
+            .transactions
+            .push(OpenTransaction { id, writes_before });
+        Ok(Resource::new_own(id))
+    }
+
     fn commit_transaction(&mut self, id: u32) -> Result<(), Outcome> {
         self.enter_host()?;
         let place = self.place_of(id).ok_or_else(ended)?;
@@ -153,7 +168,10 @@ impl Execution {
                 "a transaction that was begun inside this one has not ended",
             ));
         }
-        let committed = self.session.database.commit_savepoint(&name(id));
+        let committed = match self.is_on_postgres() {
+            true => self.postgres_part(Part::Commit(&name(id))),
+            false => self.session.database.commit_savepoint(&name(id)),
+        };
         committed.map_err(|error| Outcome::End(self.fault(error)))?;
         self.open.transactions.truncate(place);
         Ok(())
@@ -167,7 +185,10 @@ impl Execution {
         };
         let (id, has_written) = (*id, self.recorder.writes() > *writes_before);
         self.open.transactions.truncate(place);
-        let undone = self.session.database.roll_back_savepoint(&name(id));
+        let undone = match self.is_on_postgres() {
+            true => self.postgres_part(Part::RollBack(&name(id))),
+            false => self.session.database.roll_back_savepoint(&name(id)),
+        };
         let recorded = undone.and_then(|()| match has_written {
             true => self.recorder.rolled_back(),
             false => Ok(()),

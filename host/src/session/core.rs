@@ -2,6 +2,7 @@
 //! executions of the current statement, and the messages for the caller.
 
 use super::explain::Reports;
+use super::postgres::Client;
 use crate::admission::Place;
 use crate::condition::{self, Decision};
 use crate::database::backend::Database;
@@ -13,6 +14,7 @@ use crate::function::{Function, Kind};
 use crate::guard::{Guard, Guards};
 use crate::instance::{Rows, Running};
 use crate::limits::STATE_BYTES_MAX;
+use crate::postgres::{Statements, Units};
 use crate::session::Notice;
 use crate::signature::Column;
 use crate::types::Value;
@@ -26,6 +28,11 @@ pub(crate) struct SessionCore {
     pub(crate) vault: Arc<VaultCore>,
     pub(crate) caller: Arc<str>,
     pub(crate) database: Database,
+    /// What guests have open on PostgreSQL.
+    pub(crate) units: Units,
+    /// Their statements there.
+    pub(crate) checked: Statements,
+    pub(super) client: Client,
     statement: Mutex<StatementScope>,
     notices: Mutex<Vec<Notice>>,
     pub(super) reports: Reports,
@@ -59,6 +66,9 @@ impl SessionCore {
             vault,
             caller: Arc::from(caller),
             database,
+            units: Units::default(),
+            checked: Statements::default(),
+            client: Client::default(),
             statement: Mutex::default(),
             notices: Mutex::default(),
             reports: Reports::default(),

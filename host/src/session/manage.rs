@@ -16,6 +16,7 @@ use crate::guard::Guard;
 use crate::limits;
 use crate::linker::Linked;
 use crate::policy::OwnLimits;
+use crate::postgres;
 use crate::signature::{Column, Parameter, Signature};
 use crate::statement::{self, Alteration, CreateFunction, Language, Name};
 use crate::types::SqlType;
@@ -69,7 +70,7 @@ impl Session {
         catalog.expect_kind(name, kind, "ALTER")?;
         match &alteration {
             Alteration::Grant(grants) => {
-                check_filters(grants)?;
+                self.check_filters(grants)?;
                 let record = |version| self.record_all(name, version, "GRANT", grants);
                 catalog.add(name, Side::Grant, grants, record)?;
                 self.warn_of_wide_grants(grants);
@@ -327,7 +328,8 @@ impl Session {
                 ),
             ));
         }
-        if self.builtin_names()?.contains(&name.to_ascii_lowercase()) {
+        let is_the_servers = self.is_on_postgres() && postgres::is_builtin(name);
+        if is_the_servers || self.builtin_names()?.contains(&name.to_ascii_lowercase()) {
             return Err(Error::new(
                 SqlState::DUPLICATE_FUNCTION,
                 format!("\"{name}\" is a function of the database's own"),

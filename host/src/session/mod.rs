@@ -9,6 +9,7 @@ mod explain;
 mod functions;
 mod manage;
 mod policies;
+mod postgres;
 mod tables;
 mod upload;
 
@@ -22,6 +23,7 @@ use crate::database::sqlite::{Bound, Column, Statement as Prepared};
 use crate::error::{Error, Result, SqlState};
 use crate::function::Kind;
 use crate::guard::Guard;
+use crate::postgres::State;
 use crate::statement::{self, Statement};
 use crate::types::Value;
 use crate::vault::VaultCore;
@@ -186,12 +188,12 @@ impl Session {
         let committed = match &result {
             Ok(_) => running
                 .before_commit()
-                .and_then(|()| self.core.database.commit_unit()),
+                .and_then(|()| self.core.commit_unit()),
             Err(_) => Ok(()),
         };
         let error = result.as_ref().err().cloned().or(committed.err());
         if error.is_some() {
-            self.core.database.roll_back_unit();
+            self.core.roll_back_unit();
         }
         let error = running.finish(error);
         // An index may have called functions of its own for what was written.
@@ -208,15 +210,21 @@ impl Session {
 
     /// Whether a transaction block is open; one that has failed is, until its end.
     pub fn in_transaction(&self) -> bool {
-        self.block_has_failed || self.core.database.in_transaction()
+        self.block_has_failed
+            || self.core.database.in_transaction()
+            || self.core.client_state() != State::Idle
     }
 
     fn run(&mut self, sql: &str, params: &[Value]) -> Result<Outcome> {
         self.register_functions()?;
-        let statement = statement::parse(sql)?;
+        let statement = statement::parse_for(sql, self.is_on_postgres())?;
         if !matches!(statement, Statement::Sql { .. }) {
             self.refuse_in_failed_block()?;
         }
+        let changes_catalog = !matches!(
+            statement,
+            Statement::Sql { .. } | Statement::Call { .. } | Statement::ExplainAnalyze { .. }
+        );
         let mut outcome = match statement {
             Statement::Sql { text, command } => self.run_sql(&text, command, params),
             Statement::Call {
@@ -232,7 +240,11 @@ impl Session {
                 }
             }
             Statement::ExplainAnalyze { text, command } => {
-                self.explain_analyze(&text, command, params)
+                let there = format!("{}{text}", postgres::EXPLAIN_ANALYZE);
+                match self.run_on_postgres(&there, "EXPLAIN", params) {
+                    Some(outcome) => outcome,
+                    None => self.explain_analyze(&text, command, params),
+                }
             }
             Statement::CreateFunction(create) => self.create_function(create),
             Statement::CreateAggregate(create) => self.create_aggregate(create),
@@ -254,12 +266,18 @@ impl Session {
             Statement::AlterPolicy { name, entries } => self.alter_policy(&name, &entries),
             Statement::DropPolicy { name, if_exists } => self.drop_policy(&name, if_exists),
         }?;
+        if changes_catalog {
+            self.bring_roles_in_step();
+        }
         outcome.notices = self.take_notices();
         Ok(outcome)
     }
 
     /// A statement of the database's own, in which our functions may be used.
     fn run_sql(&mut self, sql: &str, command: String, params: &[Value]) -> Result<Outcome> {
+        if let Some(outcome) = self.run_on_postgres(sql, &command, params) {
+            return outcome;
+        }
         let database = &self.core.database;
         let (prepared, access) = database.gate.as_client(|| database.handle.prepare(sql));
         if self.block_has_failed {
@@ -291,12 +309,12 @@ impl Session {
             Ok(_) => self
                 .core
                 .before_commit()
-                .and_then(|()| self.core.database.commit_unit()),
+                .and_then(|()| self.core.commit_unit()),
             Err(_) => Ok(()),
         };
         let error = result.as_ref().err().cloned().or(committed.err());
         if error.is_some() {
-            self.core.database.roll_back_unit();
+            self.core.roll_back_unit();
         }
         match self.core.end_statement(error) {
             Some(error) => Err(self.fail_block(error, in_transaction)),
@@ -308,7 +326,11 @@ impl Session {
     /// and not only the statement. The block then fails, as blocks do in PostgreSQL.
     fn fail_block(&mut self, error: Error, was_in_transaction: bool) -> Error {
         let fails = self.core.guards().holds(Guard::FailedBlocks);
-        if !fails || !was_in_transaction || self.core.database.in_transaction() {
+        if !fails
+            || self.is_on_postgres()
+            || !was_in_transaction
+            || self.core.database.in_transaction()
+        {
             return error;
         }
         self.block_has_failed = true;
@@ -389,7 +411,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.core.end_statement(None);
-        self.core.database.roll_back_unit();
+        self.core.roll_back_unit();
         self.core.database.close();
     }
 }

@@ -1,7 +1,7 @@
 //! The statements about security policies: each commits by itself, and is recorded
 //! before it takes effect.
 
-use super::manage::{check_filters, done};
+use super::manage::done;
 use super::{Notice, Outcome, Session, Severity};
 use crate::audit::{EventType, Record};
 use crate::capability::Grant;
@@ -20,7 +20,7 @@ impl Session {
         self.refuse_in_transaction("CREATE SECURITY POLICY")?;
         let catalog = &self.core.vault.catalog;
         let record = |policy: &Policy| {
-            check_filters(&policy.capabilities)?;
+            self.check_filters(&policy.capabilities)?;
             self.warn_of_wide_grants(&policy.capabilities);
             self.record_policy("CREATE", policy)
         };
@@ -32,7 +32,7 @@ impl Session {
         self.refuse_in_transaction("ALTER SECURITY POLICY")?;
         let catalog = &self.core.vault.catalog;
         let record = |policy: &Policy| {
-            check_filters(&policy.capabilities)?;
+            self.check_filters(&policy.capabilities)?;
             self.warn_of_wide_grants(&policy.capabilities);
             self.record_policy("ALTER", policy)
         };

@@ -156,16 +156,25 @@ pub(crate) enum Statement {
 const MODIFIERS: &[&str] = &["TEMP", "TEMPORARY", "UNIQUE", "VIRTUAL", "OR", "REPLACE"];
 
 /// Reads a text that holds one statement.
+#[cfg(test)]
 pub(crate) fn parse(text: &str) -> Result<Statement> {
+    parse_for(text, false)
+}
+
+/// Reads a text that holds one statement, for a database that knows dollar-quoted
+/// strings, or for one that does not.
+pub(crate) fn parse_for(text: &str, has_dollar_quotes: bool) -> Result<Statement> {
     let range = split::one(text)?;
     let text = &text[..range.end];
     let statement = &text[range.start..];
     let parsed = grammar::parse(Cursor::new(text)?)?;
     match parsed {
-        Some(Statement::Call { .. } | Statement::ExplainAnalyze { .. }) | None => {
+        Some(Statement::Call { .. } | Statement::ExplainAnalyze { .. }) | None
+            if !has_dollar_quotes =>
+        {
             refuse_dollar_quotes(text)?;
         }
-        Some(_) => {}
+        _ => {}
     }
     Ok(parsed.unwrap_or_else(|| Statement::Sql {
         text: statement.to_owned(),
