@@ -1,7 +1,9 @@
 //! Data on PostgreSQL: who a function is there, what reaches the server, and what stays.
 
+mod attacks;
 mod client;
 mod cluster;
+mod cost;
 mod grants;
 mod interface;
 mod roles;
