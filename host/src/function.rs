@@ -212,9 +212,10 @@ impl Function {
 
     /// What an index may rely on must depend on nothing that can change: an IMMUTABLE
     /// function reaches nothing.
-    pub(crate) fn refuse_reach(&self) -> Result<()> {
+    pub(crate) fn refuse_reach(&self, guards: Guards) -> Result<()> {
         let granted = self.authority.opening();
-        if !self.signature.is_immutable() || granted.is_empty() {
+        let checks = self.signature.is_immutable() && guards.holds(Guard::ImmutableReach);
+        if !checks || granted.is_empty() {
             return Ok(());
         }
         let name = &self.name;

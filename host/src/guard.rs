@@ -162,6 +162,17 @@ guards! {
     /// A function has no name that the database's own functions have.
     TakenNames,
 
+    // Functions in queries.
+    /// A guest's statement calls no function that a table brings along, but for those that
+    /// reach nothing.
+    BroughtCalls,
+    /// An IMMUTABLE function has no capabilities.
+    ImmutableReach,
+    /// A function that an index uses keeps its code.
+    UsedFunctions,
+    /// What the states of aggregates hold.
+    AggregateStates,
+
     // System calls, and what counts against a function.
     /// A system call passes if the policy allows it.
     SyscallFilter,

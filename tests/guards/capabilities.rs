@@ -206,7 +206,53 @@ pub(super) const ROWS: &[Row] = &[
         ))
     })
     .ends("42723", "done"),
+    // The authorizer does not tell of a function in a CHECK.
+    Row::call(
+        &[Guard::BroughtCalls],
+        "CREATE FUNCTION other(a TEXT) RETURNS TEXT LANGUAGE javascript AS $$
+           function other(a) { return a; }
+         $$;
+         CREATE TABLE checked (a TEXT CHECK (other(a) <> ''));
+         CREATE FUNCTION f() RETURNS TEXT LANGUAGE javascript AS $$
+           function f() { heliosdb.execute('INSERT INTO checked VALUES (?)', ['x']); return 'called'; }
+         $$;
+         ALTER FUNCTION f GRANT CAPABILITY DATABASE_WRITE('checked')",
+    )
+    .ends("38000", "called"),
+    Row::run(&[Guard::ImmutableReach], |without| {
+        let mut session = session(without);
+        run(&mut session, INDEXED);
+        done(session.execute("ALTER FUNCTION f GRANT CAPABILITY TIME_ACCESS"))
+    })
+    .ends("42P17", "done"),
+    Row::run(&[Guard::UsedFunctions], |without| {
+        let mut session = session(without);
+        run(&mut session, INDEXED);
+        done(session.execute("DROP FUNCTION f"))
+    })
+    .ends("2BP01", "done"),
+    Row::run(&[Guard::AggregateStates], |without| {
+        let mut session = session(without);
+        run(
+            &mut session,
+            "CREATE FUNCTION grow(state TEXT, n INTEGER) RETURNS TEXT LANGUAGE javascript AS $$
+               function grow(state, n) { return 'x'.repeat(n); }
+             $$;
+             CREATE AGGREGATE grown(INTEGER) (SFUNC = grow, STYPE = TEXT)",
+        );
+        let each = (0..6).map(|n| format!("length(grown({}))", 3_000_000 + n));
+        let each: Vec<String> = each.collect();
+        done(session.execute(&format!("SELECT {}", each.join(", "))))
+    })
+    .ends("53200", "done"),
 ];
+
+/// A function that an index uses.
+const INDEXED: &str = "
+    CREATE FUNCTION f(a TEXT) RETURNS TEXT IMMUTABLE LANGUAGE javascript AS $$
+      function f(a) { return a; }
+    $$;
+    CREATE INDEX by_f ON users(f(name))";
 
 /// Reads what nobody is granted.
 pub(super) const READ: &str = "

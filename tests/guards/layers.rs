@@ -59,6 +59,9 @@ const fn layer(guard: Guard) -> Layer {
         | Guard::ClientActions
         | Guard::DefensiveSchema
         | Guard::TakenNames
+        | Guard::BroughtCalls
+        | Guard::ImmutableReach
+        | Guard::UsedFunctions
         | Guard::CallerLockout
         | Guard::DisabledCalls
         | Guard::DisableSwitch => Layer::Capabilities,
@@ -70,6 +73,7 @@ const fn layer(guard: Guard) -> Layer {
         | Guard::HostCallBytes
         | Guard::HostBytes
         | Guard::Rows
+        | Guard::AggregateStates
         | Guard::AuditEntries
         | Guard::Handles
         | Guard::Timers

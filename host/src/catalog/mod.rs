@@ -211,7 +211,7 @@ impl Catalog {
             _ => {}
         }
         let function = made(&new, old.as_deref());
-        function.refuse_reach()?;
+        function.refuse_reach(self.guards)?;
         let transaction = connection.transaction().map_err(unwritable)?;
         let version = insert(&transaction, &new, engine, caller).map_err(unwritable)?;
         record(version)?;
@@ -334,7 +334,7 @@ impl Catalog {
             code: wanted.code,
             ..Function::clone(&old)
         };
-        function.refuse_reach()?;
+        function.refuse_reach(self.guards)?;
         let transaction = connection.transaction().map_err(unwritable)?;
         transaction
             .execute(
@@ -391,7 +391,7 @@ impl Catalog {
         // Made anew, for what follows from its lists.
         let authority = Authority::new(authority.policy, authority.grants, authority.denials);
         let function = old.with_authority(authority);
-        function.refuse_reach()?;
+        function.refuse_reach(self.guards)?;
         record(old.version)?;
         transaction.commit().map_err(unwritable)?;
         self.publish(name, |changed_at| {

@@ -138,7 +138,7 @@ impl Catalog {
         let policy = self.expect_policy(policy)?;
         let authority = Authority::new(Arc::clone(&policy), Vec::new(), Vec::new());
         let function = old.with_authority(authority);
-        function.refuse_reach()?;
+        function.refuse_reach(self.guards)?;
         let transaction = connection.transaction().map_err(unwritable)?;
         transaction
             .execute("DELETE FROM authority WHERE function = ?", [name])
@@ -168,7 +168,8 @@ impl Catalog {
         let mut connection = self.lock()?;
         let mut policy = make(self)?;
         for user in self.users(&policy.name) {
-            user.under(Arc::new(policy.clone())).refuse_reach()?;
+            user.under(Arc::new(policy.clone()))
+                .refuse_reach(self.guards)?;
         }
         let transaction = connection.transaction().map_err(unwritable)?;
         policy.version = insert_policy(&transaction, &policy, caller).map_err(unwritable)?;

@@ -95,7 +95,10 @@ impl SessionCore {
     pub(super) fn hold_state(&self, before: usize, bytes: usize) -> Result<()> {
         let mut scope = self.scope();
         scope.state_bytes = scope.state_bytes.saturating_sub(before) + bytes;
-        match scope.state_bytes <= STATE_BYTES_MAX {
+        let most = self
+            .guards()
+            .bound(Guard::AggregateStates, STATE_BYTES_MAX, usize::MAX);
+        match scope.state_bytes <= most {
             true => Ok(()),
             false => Err(Error::new(
                 SqlState::OUT_OF_MEMORY,
@@ -171,7 +174,8 @@ impl SessionCore {
     /// indexes and generated columns, where they reach nothing, or in a CHECK.
     fn refuse_to_guest(&self, name: &str) -> Result<()> {
         let function = self.vault.catalog.expect(name)?;
-        if function.signature.is_immutable() || function.kind == Kind::Condition {
+        let reaches_nothing = function.signature.is_immutable() || function.kind == Kind::Condition;
+        if reaches_nothing || !self.guards().holds(Guard::BroughtCalls) {
             return Ok(());
         }
         Err(not_for_guests(name))

@@ -9,6 +9,7 @@ use crate::database::backend::Database;
 use crate::database::failure::client_error;
 use crate::database::sqlite::{Column, Failure};
 use crate::error::{Error, Result, SqlState};
+use crate::guard::Guard;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Null;
@@ -32,7 +33,8 @@ impl Session {
         change: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
         let function = self.core.vault.catalog.function(name);
-        if !function.is_some_and(|function| function.signature.is_immutable()) {
+        let is_immutable = function.is_some_and(|function| function.signature.is_immutable());
+        if !is_immutable || !self.core.guards().holds(Guard::UsedFunctions) {
             return change();
         }
         let database = &self.core.database;
