@@ -35,6 +35,7 @@ pub(crate) struct Running {
     guest: Guest,
     /// What the host holds of the rows of open tables, in bytes.
     rows_bytes: usize,
+    open_tables: usize,
     /// Given back after the store is gone, since it stands for the store's memory.
     _place: Place,
 }
@@ -89,6 +90,7 @@ impl Running {
             function: Arc::clone(function),
             guest: Guest::None,
             rows_bytes: 0,
+            open_tables: 0,
             _place: place,
         };
         match running.instantiate(&linked) {

@@ -473,6 +473,55 @@ fn d12_a_table_reads_and_writes_as_it_is_granted() {
     );
 }
 
+/// Its cursor lasts from one batch to the next, beside those of other tables.
+#[test]
+fn a_table_may_stream_another() {
+    let mut session = tables();
+    run(
+        &mut session,
+        "INSERT INTO bounds(low) SELECT i FROM series(4, 500);
+         CREATE FUNCTION streamed() RETURNS TABLE (id INTEGER) LANGUAGE javascript AS $$
+           function* streamed() {
+             for (const row of heliosdb.stream('SELECT id FROM bounds ORDER BY id')) yield row;
+           }
+         $$;
+         ALTER FUNCTION streamed GRANT CAPABILITY DATABASE_READ('bounds')",
+    );
+    for (sql, expected) in [
+        ("SELECT count(*) FROM streamed()", 500),
+        (
+            "SELECT max(id) FROM (SELECT id FROM streamed() LIMIT 40)",
+            40,
+        ),
+        (
+            "SELECT count(*) FROM streamed() a, streamed() b WHERE a.id < 5 AND b.id > 490",
+            40,
+        ),
+    ] {
+        assert_eq!(value(&mut session, sql), Value::Integer(expected), "{sql}");
+        assert!(!session.in_transaction());
+    }
+    // A cursor ends with the last table of its function.
+    run(
+        &mut session,
+        "CREATE FUNCTION careless(n INTEGER) RETURNS TABLE (state TEXT) LANGUAGE javascript AS $$
+           let kept;
+           function careless(n) {
+             if (n === 1) {
+               kept = heliosdb.stream('SELECT id FROM bounds ORDER BY id');
+               return [[`read ${kept.next().value.id}`]];
+             }
+             let rest = 0;
+             for (const row of kept) rest++;
+             return [[rest === 499 ? 'the rest' : 'no more']];
+           }
+         $$;
+         ALTER FUNCTION careless GRANT CAPABILITY DATABASE_READ('bounds')",
+    );
+    let sql = "SELECT state FROM (VALUES (1), (2)), careless(column1)";
+    assert_eq!(column(&mut session, sql), ["read 1", "no more"]);
+}
+
 #[test]
 fn h63_a_table_is_bounded() {
     let mut session = tables();

@@ -7,6 +7,7 @@ use crate::bindings::exports::heliosdb::host::javascript as wit;
 use crate::component::{self, convert};
 use crate::drive::drive;
 use crate::error::{Error, Result, SqlState};
+use crate::guard::Guard;
 use crate::limits::{Exceeded, Limit, RESULT_BYTES_MAX};
 use crate::signature::{Column, WitType};
 use crate::types::{SqlType, Value};
@@ -49,12 +50,24 @@ impl Running {
             Guest::JavaScript(engine) => running.open_javascript(engine, arguments),
             Guest::Component(exports) => running.open_component(&exports.function, arguments),
         })
-        .and_then(|rows| self.end_batch().map(|()| rows))
+        .and_then(|rows| {
+            self.open_tables += 1;
+            self.end_batch(&rows.source)?;
+            Ok(rows)
+        })
     }
 
-    /// Transactions last until rows are handed over: others work before it goes on.
-    fn end_batch(&mut self) -> Result<()> {
-        let ended = self.store.data_mut().end_transactions();
+    /// Transactions last until rows are handed over: others work before it goes on. What
+    /// else the guest left open is for the next rows, as long as one of its tables is open.
+    fn end_batch(&mut self, source: &Source) -> Result<()> {
+        if matches!(source, Source::End) {
+            self.open_tables = self.open_tables.saturating_sub(1);
+        }
+        let execution = self.store.data_mut();
+        let ended = match self.open_tables {
+            0 => execution.end_invocation(),
+            _ => execution.end_transactions(),
+        };
         self.with_guest(|running, _| ended.map_err(|trap| running.trapped(&trap)))
     }
 
@@ -74,6 +87,9 @@ impl Running {
     /// Tells the guest that no more rows are wanted.
     pub(crate) fn close_rows(&mut self, mut rows: Rows) -> Result<()> {
         self.hold(&mut rows, Vec::new(), 0);
+        if matches!(rows.source, Source::End) {
+            return Ok(());
+        }
         self.meter.begin_waiting();
         self.with_guest(|running, guest| match (rows.source, guest) {
             (Source::JavaScript(table), Guest::JavaScript(engine)) => {
@@ -85,7 +101,8 @@ impl Running {
             }
             (Source::Resource(resource), _) => running.drop_resource(resource),
             _ => Ok(()),
-        })
+        })?;
+        self.end_batch(&Source::End)
     }
 
     fn fetch(&mut self, rows: &mut Rows) -> Result<()> {
@@ -105,7 +122,7 @@ impl Running {
             _ => Err(Ending::Error(unexplained())),
         })?;
         rows.source = source;
-        self.end_batch()?;
+        self.end_batch(&rows.source)?;
         self.keep(rows, batch)
     }
 
@@ -244,7 +261,8 @@ impl Running {
             kept.push(row);
         }
         self.hold(rows, kept, bytes);
-        if self.rows_bytes <= RESULT_BYTES_MAX {
+        let guards = self.store.data().session.guards();
+        if self.rows_bytes <= RESULT_BYTES_MAX || !guards.holds(Guard::ResultBytes) {
             return Ok(());
         }
         self.guest = Guest::None;
