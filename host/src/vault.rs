@@ -69,15 +69,18 @@ enum Place {
     },
     Directory {
         database: PathBuf,
-        _lock: std::fs::File,
+        _lock: DirectoryLock,
     },
     /// What runs here is in memory, and holds no data.
     Server {
         uri: String,
         _anchor: Mutex<Connection>,
-        _lock: std::fs::File,
+        _lock: DirectoryLock,
     },
 }
+
+/// What keeps other processes out of a directory: its lock lies on this file.
+struct DirectoryLock(std::fs::File);
 
 /// Who calls, where nothing says who else it is.
 const OWNER: &str = "owner";
@@ -282,7 +285,7 @@ fn open_directory(directory: &Path, guards: Guards) -> Result<Place> {
 }
 
 /// Makes what is missing, and locks the directory.
-fn open_own_files(directory: &Path, files: &[&str], guards: Guards) -> Result<std::fs::File> {
+fn open_own_files(directory: &Path, files: &[&str], guards: Guards) -> Result<DirectoryLock> {
     let unusable = |error: std::io::Error| {
         Error::new(
             SqlState::IO,
@@ -296,7 +299,7 @@ fn open_own_files(directory: &Path, files: &[&str], guards: Guards) -> Result<st
     };
     make_directory(directory).map_err(unusable)?;
     let lock = lock(directory, guards)?;
-    check_format(directory, &lock)?;
+    check_format(directory, &lock.0)?;
     for file in files {
         make_private_file(&directory.join(file)).map_err(unusable)?;
     }
@@ -322,7 +325,7 @@ fn make_private_file(path: &Path) -> std::io::Result<()> {
 
 /// The lock is the operating system's: it ends with the process, however that ends.
 #[expect(clippy::disallowed_methods, reason = "the vault's own lock")]
-fn lock(directory: &Path, guards: Guards) -> Result<std::fs::File> {
+fn lock(directory: &Path, guards: Guards) -> Result<DirectoryLock> {
     let path = directory.join("format");
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| {
@@ -339,7 +342,15 @@ fn lock(directory: &Path, guards: Guards) -> Result<std::fs::File> {
         )
         .with_detail("one process at a time has it open")
     })?;
-    Ok(file.into())
+    Ok(DirectoryLock(file.into()))
+}
+
+/// A child process that is just being started shares the file, as it does the log's.
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // If this fails, the lock ends with the last copy of the file.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 fn check_format(directory: &Path, mut file: &std::fs::File) -> Result<()> {
