@@ -19,38 +19,11 @@ mod statements;
 mod transactions;
 mod values;
 
-use crate::support::{run, session_for_any_text};
+use crate::support::{PROBES, fits, run, session_for_any_text, session_with_users, text};
 use perihelion::{Session, Value};
 
-/// Two functions that send their argument to the database and return what came of it,
-/// as text: rows as JSON, the number of changed rows, or the error.
-const PROBES: &str = "
-CREATE FUNCTION q(sql TEXT, params JSON) RETURNS TEXT LANGUAGE javascript AS $$
-  function q(sql, params) {
-    try { return JSON.stringify(heliosdb.query(sql, params).rows); } catch (e) { return tell(e); }
-  }
-  function tell(e) {
-    if (!(e instanceof HeliosError)) throw e;
-    switch (e.code) {
-      case 'denied': return 'denied ' + e.denials.map(d => d.capability + ' ' + d.target).join(', ');
-      case 'failed': return 'failed ' + e.sqlstate + ' ' + e.message;
-      default: return e.code + ' ' + e.message;
-    }
-  }
-$$;
-CREATE FUNCTION x(sql TEXT, params JSON) RETURNS TEXT LANGUAGE javascript AS $$
-  function x(sql, params) {
-    try { return String(heliosdb.execute(sql, params).rowCount); } catch (e) { return tell(e); }
-  }
-  function tell(e) {
-    if (!(e instanceof HeliosError)) throw e;
-    switch (e.code) {
-      case 'denied': return 'denied ' + e.denials.map(d => d.capability + ' ' + d.target).join(', ');
-      case 'failed': return 'failed ' + e.sqlstate + ' ' + e.message;
-      default: return e.code + ' ' + e.message;
-    }
-  }
-$$;
+/// What the probes are granted, where nothing else is said.
+const GRANTS: &str = "
 ALTER FUNCTION q GRANT CAPABILITY DATABASE_READ('users');
 ALTER FUNCTION x GRANT CAPABILITY DATABASE_READ('users'), DATABASE_WRITE('users');
 ";
@@ -58,8 +31,13 @@ ALTER FUNCTION x GRANT CAPABILITY DATABASE_READ('users'), DATABASE_WRITE('users'
 /// A session with the tables `users` and `secrets` and the probes, granted `users`.
 fn probed() -> Session {
     let mut session = session_for_any_text();
-    run(&mut session, PROBES);
+    add_probes(&mut session);
     session
+}
+
+fn add_probes(session: &mut Session) {
+    run(session, PROBES);
+    run(session, GRANTS);
 }
 
 /// A guest's query, as a call of its own.
@@ -103,10 +81,35 @@ fn forget_denials(session: &mut Session, probe: &str) {
 fn check(session: &mut Session, probe: &str, cases: &[(&str, &str)]) {
     for (sql, expected) in cases {
         let answer = ask(session, probe, sql, "[]");
-        let fits = match expected.strip_suffix('…') {
-            Some(start) => answer.starts_with(start),
-            None => answer == *expected,
-        };
-        assert!(fits, "{sql}\n  gave {answer}\n  not  {expected}");
+        assert!(
+            fits(&answer, expected),
+            "{sql}\n  gave {answer}\n  not  {expected}"
+        );
     }
 }
+
+/// A function `f` with these grants, whose body gives JSON.
+fn with_function(body: &str, grants: &str) -> Session {
+    let mut session = session_with_users();
+    create(&mut session, body, grants);
+    session
+}
+
+fn create(session: &mut Session, body: &str, grants: &str) {
+    let create = format!(
+        "CREATE FUNCTION f() RETURNS JSON LANGUAGE javascript AS $$ function f() {{ {body} }} $$;
+         ALTER FUNCTION f GRANT CAPABILITY {grants};"
+    );
+    run(session, &create);
+}
+
+#[track_caller]
+fn gives(body: &str, grants: &str, result: &str) -> Session {
+    let mut session = with_function(body, grants);
+    assert_eq!(text(&mut session, "SELECT f()"), result, "{body}");
+    session
+}
+
+/// What a request throws, in few words.
+const THROWN: &str = "const thrown = (request) => { try { return request(); }
+    catch (e) { return [e.code, e.sqlstate ?? e.limit?.name ?? e.message]; } };";

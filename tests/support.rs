@@ -183,3 +183,43 @@ fn build_guests(target_directory: &Path, target: &str, more: &[&str]) {
         .unwrap();
     assert!(status.success(), "the guests do not build for {target}");
 }
+
+/// Two functions that send their argument to the database and return what came of it,
+/// as text: rows as JSON, the number of changed rows, or the error.
+pub(crate) const PROBES: &str = "
+CREATE FUNCTION q(sql TEXT, params JSON) RETURNS TEXT LANGUAGE javascript AS $$
+  function q(sql, params) {
+    try { return JSON.stringify(heliosdb.query(sql, params).rows); } catch (e) { return tell(e); }
+  }
+  function tell(e) {
+    if (!(e instanceof HeliosError)) throw e;
+    switch (e.code) {
+      case 'denied': return 'denied ' + e.denials.map(d => d.capability + ' ' + d.target).join(', ');
+      case 'failed': return 'failed ' + e.sqlstate + ' ' + e.message;
+      default: return e.code + ' ' + e.message;
+    }
+  }
+$$;
+CREATE FUNCTION x(sql TEXT, params JSON) RETURNS TEXT LANGUAGE javascript AS $$
+  function x(sql, params) {
+    try { return String(heliosdb.execute(sql, params).rowCount); } catch (e) { return tell(e); }
+  }
+  function tell(e) {
+    if (!(e instanceof HeliosError)) throw e;
+    switch (e.code) {
+      case 'denied': return 'denied ' + e.denials.map(d => d.capability + ' ' + d.target).join(', ');
+      case 'failed': return 'failed ' + e.sqlstate + ' ' + e.message;
+      default: return e.code + ' ' + e.message;
+    }
+  }
+$$;
+";
+
+/// Whether an answer is the expected one: the whole of it, or its beginning if that ends
+/// in `…`.
+pub(crate) fn fits(answer: &str, expected: &str) -> bool {
+    match expected.strip_suffix('…') {
+        Some(start) => answer.starts_with(start),
+        None => answer == expected,
+    }
+}

@@ -310,7 +310,7 @@ fn a_table_that_takes_a_modules_name_needs_its_grant() {
 #[test]
 fn a_dropped_table_does_not_open_the_hosts() {
     let mut session = session_with_users();
-    run(&mut session, super::PROBES);
+    super::add_probes(&mut session);
     run(
         &mut session,
         "CREATE TABLE audit_log(a); ALTER FUNCTION q GRANT CAPABILITY DATABASE_READ('audit_log')",

@@ -1,36 +1,12 @@
 //! Cursors: rows in portions, however many there are.
 
-use crate::support::{column, refuse, run, runtime, session_with_users, text};
+use super::{THROWN, create, gives, with_function};
+use crate::support::{column, refuse, run, runtime, text};
 use perihelion::{Session, Storage};
-
-/// A function `f` with these grants, whose body gives JSON.
-fn with_function(body: &str, grants: &str) -> Session {
-    let mut session = session_with_users();
-    create(&mut session, body, grants);
-    session
-}
-
-fn create(session: &mut Session, body: &str, grants: &str) {
-    let create = format!(
-        "CREATE FUNCTION f() RETURNS JSON LANGUAGE javascript AS $$ function f() {{ {body} }} $$;
-         ALTER FUNCTION f GRANT CAPABILITY {grants};"
-    );
-    run(session, &create);
-}
-
-#[track_caller]
-fn gives(body: &str, grants: &str, result: &str) -> Session {
-    let mut session = with_function(body, grants);
-    assert_eq!(text(&mut session, "SELECT f()"), result, "{body}");
-    session
-}
 
 const READ: &str = "DATABASE_READ('users')";
 const NUMBERS: &str =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?) SELECT i FROM n";
-
-const THROWN: &str = "const thrown = (request) => { try { return request(); }
-    catch (e) { return [e.code, e.sqlstate ?? e.limit?.name ?? e.message]; } };";
 
 /// Neither the host nor the guest holds more than a portion: the guest has its default
 /// of 16 MiB, and the rows have hundreds.

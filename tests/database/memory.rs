@@ -1,7 +1,7 @@
 //! What SQLite holds for a guest, in memory and in temporary files: it is counted, and
 //! the call ends by its limit.
 
-use super::{PROBES, probed, query};
+use super::{add_probes, probed, query};
 use crate::support::{refuse, run, text, value, vault_for_any_text};
 use perihelion::{Session, Storage, Value};
 use std::path::Path;
@@ -18,7 +18,7 @@ fn on_disk(directory: &Path) -> Session {
         "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT);
          INSERT INTO users VALUES (1, 'Ada', 'ada@example.com')",
     );
-    run(&mut session, PROBES);
+    add_probes(&mut session);
     session
 }
 

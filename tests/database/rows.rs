@@ -1,6 +1,6 @@
 //! Grants of some rows of a table: the others are as if they were not there.
 
-use super::{PROBES, check, execute, forget_denials, query};
+use super::{add_probes, check, execute, forget_denials, query};
 use crate::support::{column, refuse, run, session, text, value, vault_for_any_text};
 use perihelion::{Session, Storage, Value, Vault};
 
@@ -19,7 +19,7 @@ fn vault_with_orders() -> Vault {
            (3, 'old', 'ada', 7);
          CREATE VIEW every_order AS SELECT * FROM orders;",
     );
-    run(&mut session, PROBES);
+    add_probes(&mut session);
     run(
         &mut session,
         &format!(

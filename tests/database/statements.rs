@@ -1,34 +1,12 @@
 //! The rest of what a guest can do with a statement: one row, RETURNING, a batch, a
 //! prepared one; and what a row's values are.
 
-use super::{PROBES, ask, probed};
-use crate::support::{column, refuse, run, session_for_any_text, session_with_users, text, value};
-use perihelion::{Session, Value};
-
-/// A function `f` with these grants, whose body gives JSON.
-fn with_function(body: &str, grants: &str) -> Session {
-    let mut session = session_with_users();
-    let create = format!(
-        "CREATE FUNCTION f() RETURNS JSON LANGUAGE javascript AS $$ function f() {{ {body} }} $$;
-         ALTER FUNCTION f GRANT CAPABILITY {grants};"
-    );
-    run(&mut session, &create);
-    session
-}
-
-#[track_caller]
-fn gives(body: &str, grants: &str, result: &str) -> Session {
-    let mut session = with_function(body, grants);
-    assert_eq!(text(&mut session, "SELECT f()"), result, "{body}");
-    session
-}
+use super::{THROWN, add_probes, ask, gives, probed, with_function};
+use crate::support::{column, refuse, run, session_for_any_text, text, value};
+use perihelion::Value;
 
 const READ: &str = "DATABASE_READ('users')";
 const BOTH: &str = "DATABASE_READ('users'), DATABASE_WRITE('users')";
-
-/// What a request throws, in few words.
-const THROWN: &str = "const thrown = (request) => { try { return request(); }
-    catch (e) { return [e.code, e.sqlstate ?? e.limit?.name ?? e.message]; } };";
 
 #[test]
 fn h57_one_row_is_one_row_or_none() {
@@ -177,7 +155,7 @@ fn d15_runs_of_a_prepared_statement_are_one_entry() {
 #[test]
 fn h57_a_columns_declared_type_decides_what_its_values_are() {
     let mut session = session_for_any_text();
-    run(&mut session, PROBES);
+    add_probes(&mut session);
     run(
         &mut session,
         "CREATE TABLE typed(b BOOLEAN, d DATE, t TIMESTAMP, u DATETIME, j JSON, n NUMERIC(10,2), s TEXT);
