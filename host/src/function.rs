@@ -12,7 +12,6 @@ use crate::policy::{OwnLimits, Policy};
 use crate::signature::{Signature, WitType};
 use crate::types::SqlType;
 use crate::violations::Switch;
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// One function, in its current version.
@@ -125,6 +124,7 @@ pub(crate) struct Authority {
     pub(crate) grants: Vec<Grant>,
     pub(crate) denials: Vec<Grant>,
     capabilities: CapabilitySet,
+    has_filters: bool,
 }
 
 impl Kind {
@@ -159,17 +159,6 @@ impl Kind {
             Kind::Procedure | Kind::Aggregate => of_policy,
             Kind::Condition => Limits::CONDITION,
         }
-    }
-}
-
-/// A function's or a policy's name as a statement has it: in quotes, unless it is a plain
-/// word, which would be folded to lower case.
-pub(crate) fn name_in_sql(name: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    match begins_well && name.chars().all(is_plain) {
-        true => Cow::Borrowed(name),
-        false => Cow::Owned(format!("\"{}\"", name.replace('"', "\"\""))),
     }
 }
 
@@ -256,12 +245,15 @@ impl Function {
 impl Authority {
     pub(crate) fn new(policy: Arc<Policy>, grants: Vec<Grant>, denials: Vec<Grant>) -> Authority {
         let granted = policy.capabilities.iter().chain(&grants);
+        let mut patterns = granted.clone().filter_map(Grant::pattern);
+        let has_filters = patterns.any(|pattern| pattern.filter.is_some());
         let capabilities = CapabilitySet::of(granted, &denials);
         Authority {
             policy,
             grants,
             denials,
             capabilities,
+            has_filters,
         }
     }
 
@@ -284,8 +276,7 @@ impl Authority {
 
     /// Whether some grant covers some rows only.
     pub(crate) fn has_filters(&self) -> bool {
-        let mut patterns = self.granted().filter_map(Grant::pattern);
-        patterns.any(|pattern| pattern.filter.is_some())
+        self.has_filters
     }
 
     /// Whether a grant covers a target, and no denial does.
@@ -352,25 +343,5 @@ impl CapabilitySet {
             .iter()
             .position(|c| *c == capability)
             .is_some_and(|index| self.0 & 1 << index != 0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_quoted_where_it_would_be_another_without() {
-        for (name, in_sql) in [
-            ("f", "f"),
-            ("_f_2", "_f_2"),
-            ("My Func", "\"My Func\""),
-            ("F", "\"F\""),
-            ("2f", "\"2f\""),
-            ("a\"b", "\"a\"\"b\""),
-            ("", "\"\""),
-        ] {
-            assert_eq!(name_in_sql(name), in_sql);
-        }
     }
 }

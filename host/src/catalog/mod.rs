@@ -14,11 +14,12 @@ pub(crate) use policies::Policies;
 use crate::capability::Grant;
 use crate::engine::ContentHash;
 use crate::error::{Error, Result, SqlState, nearest};
-use crate::function::{Authority, Code, Function, Kind, name_in_sql};
+use crate::function::{Authority, Code, Function, Kind};
 use crate::guard::{Guard, Guards};
 use crate::limits::Limits;
 use crate::policy::{Entry, OwnLimits, Policy};
 use crate::signature::Signature;
+use crate::statement::name_in_sql;
 use crate::violations::Switch;
 use file::{
     delete, insert, load, load_policies, load_version, prepare_file, unreadable, unwritable,

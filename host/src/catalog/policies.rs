@@ -5,8 +5,9 @@
 use super::file::{history, insert_policy, unreadable, unwritable};
 use super::{Catalog, Functions, History, no_such_policy};
 use crate::error::{Error, Result, SqlState};
-use crate::function::{Authority, Function, name_in_sql};
+use crate::function::{Authority, Function};
 use crate::policy::{Entry, Policy};
+use crate::statement::name_in_sql;
 use rusqlite::params;
 use rusqlite::types::Value;
 use std::collections::BTreeMap;

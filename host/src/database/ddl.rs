@@ -470,13 +470,6 @@ fn summary(sql: &str, changes: &[Change]) -> StatementSummary {
         .iter()
         .map(|change| format!("{}.{}", quoted(&change.schema), quoted(&change.table)))
         .collect();
-    StatementSummary {
-        operation: changes.first().map_or("DROP", |change| change.operation),
-        tables: format!(
-            "\"reads\":[],\"writes\":{}",
-            serde_json::Value::from(&names[..])
-        ),
-        target: names.join(","),
-        digest: blake3::hash(sql.as_bytes()).to_hex()[..32].to_string(),
-    }
+    let operation = changes.first().map_or("DROP", |change| change.operation);
+    StatementSummary::new(operation, sql, &[], &names)
 }

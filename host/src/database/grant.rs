@@ -11,7 +11,7 @@ use crate::guard::{Guard, Guards};
 
 pub use super::pattern::TablePattern;
 pub(crate) use super::pattern::{
-    DEFAULT_SCHEMA, DEFAULT_SCHEMA_THERE, RowFilter, is_reserved, quoted,
+    DEFAULT_SCHEMA, DEFAULT_SCHEMA_THERE, RowFilter, is_reserved, is_reserved_there,
 };
 
 /// The proof that a grant covers one use of one table.
@@ -26,11 +26,11 @@ pub(crate) fn permit(
     authority: &Authority,
     guards: Guards,
 ) -> Option<Permit> {
-    let part = of_table(capability, schema, table, guards);
-    let whole = |grant: &Grant| {
-        part(grant).is_some_and(|pattern| pattern.columns.is_none() && pattern.filter.is_none())
-    };
-    let permitted = authority.permits(whole, |denial| part(denial).is_some(), guards);
+    let permitted = has_all(
+        of_table(capability, schema, table, guards),
+        authority,
+        guards,
+    );
     (permitted || !guards.holds(Guard::TableGrants)).then_some(Permit(()))
 }
 
@@ -42,12 +42,17 @@ pub(crate) fn permit_there(
     authority: &Authority,
     guards: Guards,
 ) -> Option<Permit> {
-    let part = of_table_there(capability, schema, table);
-    let whole = |grant: &Grant| {
-        part(grant).is_some_and(|pattern| pattern.columns.is_none() && pattern.filter.is_none())
-    };
-    let permitted = authority.permits(whole, |denial| part(denial).is_some(), guards);
+    let permitted = has_all(of_table_there(capability, schema, table), authority, guards);
     permitted.then_some(Permit(()))
+}
+
+fn has_all(
+    part: impl for<'g> Fn(&'g Grant) -> Option<&'g TablePattern>,
+    authority: &Authority,
+    guards: Guards,
+) -> bool {
+    let whole = |grant: &Grant| part(grant).is_some_and(TablePattern::is_whole);
+    authority.permits(whole, |denial| part(denial).is_some(), guards)
 }
 
 /// Decides a use of one column of a table on PostgreSQL.

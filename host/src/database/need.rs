@@ -10,6 +10,7 @@ use crate::capability::Capability;
 use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
 use crate::guard::Guard;
+use crate::statement::{self, name_in_sql};
 use std::collections::BTreeSet;
 
 /// One use of one table.
@@ -384,8 +385,8 @@ fn add(needs: &mut Vec<Need>, need: Need) {
 }
 
 fn list(columns: &[String]) -> String {
-    let quoted: Vec<String> = columns.iter().map(|name| grant::quoted(name)).collect();
-    quoted.join(", ")
+    let columns: Vec<_> = columns.iter().map(|name| name_in_sql(name)).collect();
+    columns.join(", ")
 }
 
 fn function_refusal(capability: &str, name: &str) -> Refusal {
@@ -405,13 +406,7 @@ pub(super) fn summary(sql: &str, access: &Access, needs: &[Need]) -> StatementSu
     };
     let reads = tables(Capability::DatabaseRead);
     let writes = tables(Capability::DatabaseWrite);
-    let json = |tables: &[String]| serde_json::Value::from(tables).to_string();
-    StatementSummary {
-        operation: access.writes_by.unwrap_or("SELECT"),
-        tables: format!("\"reads\":{},\"writes\":{}", json(&reads), json(&writes)),
-        target: if writes.is_empty() { reads } else { writes }.join(","),
-        digest: blake3::hash(sql.as_bytes()).to_hex()[..32].to_string(),
-    }
+    StatementSummary::new(access.writes_by.unwrap_or("SELECT"), sql, &reads, &writes)
 }
 
 /// A name as SQL has it: in quotes, unless it is a plain word.
@@ -421,7 +416,7 @@ pub(super) fn quoted(name: &str) -> String {
         && !name.is_empty();
     match is_plain {
         true => name.to_string(),
-        false => format!("\"{}\"", name.replace('"', "\"\"")),
+        false => statement::quoted(name),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result, SqlState};
 use crate::guard::{Guard, Guards};
+use crate::statement::name_in_sql;
 use crate::statement::tokens::{Kind, Token, Tokens};
 use std::fmt;
 
@@ -87,7 +88,7 @@ impl TablePattern {
         // A star or a dot in the name would be read as one of the pattern's.
         let is_exact = pattern.columns.is_none() && !table.contains(['*', '.']);
         if !columns.is_empty() {
-            let list: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+            let list: Vec<_> = columns.iter().map(|name| name_in_sql(name)).collect();
             let with_columns = format!("{tables}({})", list.join(", "));
             pattern = TablePattern::parse(&with_columns).ok()?;
         }
@@ -112,7 +113,7 @@ impl TablePattern {
     pub(crate) fn covers_all(&self) -> bool {
         let table = self.tables.rsplit('.').next().unwrap_or_default();
         let is_glob_of_all = table.bytes().all(|byte| byte == b'*');
-        is_glob_of_all && self.columns.is_none() && self.filter.is_none()
+        is_glob_of_all && self.is_whole()
     }
 
     /// Whether it covers a table, or some columns of it.
@@ -120,34 +121,29 @@ impl TablePattern {
         if is_reserved(schema, table) && guards.holds(Guard::ReservedNames) {
             return false;
         }
-        if self.tables == "*" {
-            return true;
-        }
-        let (schema_pattern, table_pattern) = self
-            .tables
-            .split_once('.')
-            .unwrap_or((DEFAULT_SCHEMA, &self.tables));
-        glob(schema_pattern, schema) && glob(table_pattern, table)
+        self.tables == "*" || self.names(DEFAULT_SCHEMA, schema, table)
     }
 
     /// The same on PostgreSQL: a name without a schema is one of `public`, and it covers
     /// names in lower case only, for `"Users"` is another table than `users` there.
     pub(super) fn covers_there(&self, schema: &str, table: &str) -> bool {
-        if is_reserved(schema, table) || schema.starts_with("pg_") {
+        if is_reserved_there(schema, table) {
             return false;
-        }
-        if self.tables == "*" {
-            return true;
         }
         let is_upper = |name: &str| name.contains(|c: char| c.is_ascii_uppercase());
-        if is_upper(schema) || is_upper(table) {
-            return false;
-        }
-        let (schema_pattern, table_pattern) = self
-            .tables
-            .split_once('.')
-            .unwrap_or((DEFAULT_SCHEMA_THERE, &self.tables));
+        let is_nameable = !is_upper(schema) && !is_upper(table);
+        self.tables == "*" || (is_nameable && self.names(DEFAULT_SCHEMA_THERE, schema, table))
+    }
+
+    fn names(&self, default_schema: &str, schema: &str, table: &str) -> bool {
+        let parts = self.tables.split_once('.');
+        let (schema_pattern, table_pattern) = parts.unwrap_or((default_schema, &self.tables));
         glob(schema_pattern, schema) && glob(table_pattern, table)
+    }
+
+    /// Whether it is about all columns and rows of what it covers.
+    pub(super) fn is_whole(&self) -> bool {
+        self.columns.is_none() && self.filter.is_none()
     }
 
     /// Whether it covers a column of a table that it covers.
@@ -163,7 +159,7 @@ impl fmt::Display for TablePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut pattern = self.tables.clone();
         if let Some(columns) = &self.columns {
-            let columns: Vec<String> = columns.iter().map(|name| quoted(&name.0)).collect();
+            let columns: Vec<_> = columns.iter().map(|name| name_in_sql(&name.0)).collect();
             pattern = format!("{pattern}({})", columns.join(", "));
         }
         match &self.filter {
@@ -246,17 +242,9 @@ pub(crate) fn is_reserved(schema: &str, table: &str) -> bool {
         || begins("pragma_")
 }
 
-/// A column as it stands in a list: in quotes, unless it is a plain word in lower case.
-pub(crate) fn quoted(column: &str) -> String {
-    let is_plain = column
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !column.starts_with(|c: char| c.is_ascii_digit())
-        && !column.is_empty();
-    match is_plain {
-        true => column.to_string(),
-        false => format!("\"{}\"", column.replace('"', "\"\"")),
-    }
+/// The same on PostgreSQL, whose own schemas are `pg_catalog`, `pg_toast`, `pg_temp_3`.
+pub(crate) fn is_reserved_there(schema: &str, table: &str) -> bool {
+    is_reserved(schema, table) || schema.starts_with("pg_")
 }
 
 fn shown(text: &str) -> String {

@@ -20,6 +20,7 @@ use super::sqlite::Failure;
 use crate::capability::Capability;
 use crate::error::{Error, Result, SqlState};
 use crate::execution::Execution;
+use crate::statement::quoted;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ffi};
 use std::sync::Arc;
@@ -187,8 +188,4 @@ fn no_name() -> Failure {
         code: ffi::SQLITE_IOERR,
         message: "no randomness".to_string(),
     }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -12,6 +12,7 @@ use super::access::{Access, Part, Table, note_table};
 use super::backend::Database;
 use super::sqlite::{Column, Failure};
 use crate::execution::Execution;
+use crate::statement::quoted;
 use crate::statement::tokens::{Kind, Token, Tokens};
 use rusqlite::ffi;
 use std::collections::{BTreeSet, HashMap};
@@ -134,10 +135,10 @@ impl Database {
         kinds: &str,
         on_object: impl FnMut([String; 4]),
     ) -> Result<(), Failure> {
-        let schema = schema.replace('"', "\"\"");
         let sql = format!(
-            "SELECT type, name, tbl_name, sql FROM \"{schema}\".sqlite_schema
-             WHERE type IN ({kinds})"
+            "SELECT type, name, tbl_name, sql FROM {}.sqlite_schema
+             WHERE type IN ({kinds})",
+            quoted(schema)
         );
         self.for_each_row(&sql, on_object)
     }

@@ -11,6 +11,7 @@ use super::sqlite::{Bound, Column, Failure, Handle};
 use crate::capability::Capability;
 use crate::execution::Execution;
 use crate::guard::Guard;
+use crate::statement::quoted;
 use rusqlite::{Connection, ffi};
 
 /// What the guest may be told.
@@ -128,8 +129,4 @@ pub(super) fn missed_table(failure: &Failure) -> Option<(String, String)> {
     let name = failure.message.strip_prefix("no such table: ")?;
     let (schema, table) = name.split_once('.').unwrap_or((DEFAULT_SCHEMA, name));
     Some((schema.to_ascii_lowercase(), table.to_string()))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

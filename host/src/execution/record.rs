@@ -72,6 +72,24 @@ pub(crate) struct StatementSummary {
     pub(crate) digest: String,
 }
 
+impl StatementSummary {
+    /// Of a text, and the tables that it reads and writes by unambiguous names.
+    pub(crate) fn new(
+        operation: &'static str,
+        sql: &str,
+        reads: &[String],
+        writes: &[String],
+    ) -> StatementSummary {
+        let json = |tables: &[String]| serde_json::Value::from(tables).to_string();
+        StatementSummary {
+            operation,
+            target: if writes.is_empty() { reads } else { writes }.join(","),
+            tables: format!("\"reads\":{},\"writes\":{}", json(reads), json(writes)),
+            digest: blake3::hash(sql.as_bytes()).to_hex()[..32].to_string(),
+        }
+    }
+}
+
 /// Denials beyond this are only counted.
 const DENIALS_MAX: u64 = 100;
 

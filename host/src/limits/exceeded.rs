@@ -2,7 +2,8 @@
 
 use super::{Limit, Setting};
 use crate::error::Error;
-use crate::function::{Function, name_in_sql};
+use crate::function::Function;
+use crate::statement::name_in_sql;
 use std::fmt;
 use std::time::Duration;
 

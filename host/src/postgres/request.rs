@@ -13,6 +13,7 @@ use crate::error::{Error, SqlState};
 use crate::execution::record::StatementSummary;
 use crate::execution::{Execution, Refusal};
 use crate::limits::{Exceeded, Limit, RESULT_BYTES_MAX};
+use crate::statement::name_in_sql;
 use crate::types::Value;
 use std::sync::Arc;
 
@@ -383,7 +384,7 @@ impl Need {
 
     /// The table by an unambiguous name, whatever characters there are in it.
     fn qualified(&self) -> String {
-        format!("{}.{}", written(&self.schema), written(&self.table))
+        format!("{}.{}", name_in_sql(&self.schema), name_in_sql(&self.table))
     }
 
     fn permit(&self, execution: &Execution) -> Option<Permit> {
@@ -427,10 +428,8 @@ impl Need {
 
     /// Whether a pattern can name it: no reserved name, and none in upper case.
     fn is_coverable(&self, table: &str) -> bool {
-        let is_reserved = grant::is_reserved(&self.schema, &self.table)
-            || self.schema.starts_with("pg_")
-            || self.schema == "information_schema";
-        !is_reserved && TablePattern::parse(table).is_ok_and(|pattern| pattern.to_string() == table)
+        !grant::is_reserved_there(&self.schema, &self.table)
+            && TablePattern::parse(table).is_ok_and(|pattern| pattern.to_string() == table)
     }
 }
 
@@ -452,22 +451,7 @@ fn summary(sql: &str, found: &Analysis, needs: &[Need]) -> StatementSummary {
     };
     let reads = tables(Capability::DatabaseRead);
     let writes = tables(Capability::DatabaseWrite);
-    let json = |tables: &[String]| serde_json::Value::from(tables).to_string();
-    StatementSummary {
-        operation: found.operation,
-        tables: format!("\"reads\":{},\"writes\":{}", json(&reads), json(&writes)),
-        target: if writes.is_empty() { reads } else { writes }.join(","),
-        digest: blake3::hash(sql.as_bytes()).to_hex()[..32].to_string(),
-    }
-}
-
-/// A name as SQL has it: in quotes, unless it is a plain word.
-fn written(name: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    match name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => name.to_string(),
-        false => super::roles::quoted(name),
-    }
+    StatementSummary::new(found.operation, sql, &reads, &writes)
 }
 
 fn invalid(message: &str) -> Unmet {

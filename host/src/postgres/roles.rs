@@ -14,6 +14,7 @@ use crate::database::grant;
 use crate::error::{Error, Result, SqlState};
 use crate::function::{Authority, Function};
 use crate::guard::Guards;
+use crate::statement::quoted;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -402,10 +403,6 @@ fn object(kind: &str, schema: &str, name: Option<&str>) -> String {
         Some(name) => format!("{kind} {}.{}", quoted(schema), quoted(name)),
         None => format!("{kind} {}", quoted(schema)),
     }
-}
-
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// 256 bits in hexadecimal digits, which mean nothing special anywhere.

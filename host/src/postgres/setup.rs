@@ -7,8 +7,9 @@
 use super::address::PostgresUrl;
 use super::connection::{Connection, Patience, unreachable};
 use super::failure::Failure;
-use super::roles::{new_password, quoted};
+use super::roles::new_password;
 use crate::error::{Error, Result, SqlState};
+use crate::statement::quoted;
 use std::time::{Duration, Instant};
 
 /// Settings of every connection of the host's.

@@ -10,6 +10,7 @@ use crate::database::failure::client_error;
 use crate::database::sqlite::{Column, Failure};
 use crate::error::{Error, Result, SqlState};
 use crate::guard::Guard;
+use crate::statement::quoted;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Null;
@@ -118,9 +119,9 @@ fn schemas(database: &Database) -> Result<Vec<String>, Failure> {
 
 fn stored(database: &Database, schema: &str) -> Result<Vec<Stored>, Failure> {
     let sql = format!(
-        "SELECT type, name, tbl_name, sql FROM \"{}\".sqlite_schema
+        "SELECT type, name, tbl_name, sql FROM {}.sqlite_schema
          WHERE type IN ('table', 'index') AND sql NOT LIKE 'create virtual%'",
-        schema.replace('"', "\"\"")
+        quoted(schema)
     );
     let rows = texts(database, &sql, 4)?.into_iter();
     Ok(rows

@@ -14,6 +14,7 @@ use crate::function::Function;
 use crate::instance::Rows;
 use crate::limits::TABLE_COLUMNS_MAX;
 use crate::signature::{Column, Signature};
+use crate::statement::quoted;
 use crate::types::{SqlType, Value};
 use rusqlite::ffi::{sqlite3_vtab, sqlite3_vtab_cursor};
 use rusqlite::types::{Null, Value as Sqlite, ValueRef};
@@ -141,10 +142,6 @@ fn declaration(signature: &Signature, columns: &[Column]) -> String {
         .map(|parameter| format!("{} HIDDEN", quoted(&parameter.name)));
     let all: Vec<String> = columns.chain(arguments).collect();
     format!("CREATE TABLE x({})", all.join(", "))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The type that makes SQLite compare a column's values as it stores them.

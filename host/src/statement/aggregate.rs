@@ -35,7 +35,7 @@ pub(super) fn create(mut cursor: Cursor<'_>, or_replace: bool) -> Result<CreateA
     cursor.form = FORM;
     let name = cursor.expect_name("aggregate")?;
     cursor.expect_symbol("(", "( and the parameters")?;
-    let parameters = parameters(&mut cursor)?;
+    let parameters = create::rest_of_list(&mut cursor, parameter)?;
     cursor.expect_symbol("(", "( and SFUNC")?;
     let (mut step, mut state, mut finish, mut initial) = (None, None, None, None);
     loop {
@@ -95,18 +95,7 @@ fn equals(cursor: &mut Cursor<'_>) -> Result<()> {
     cursor.expect_symbol("=", "= and the value")
 }
 
-/// Types, each with a name before it or without.
-fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
-    let mut list: Vec<Parameter> = Vec::new();
-    loop {
-        list.push(parameter(cursor, &list)?);
-        if cursor.take_symbol(")")? {
-            return Ok(list);
-        }
-        cursor.expect_symbol(",", ", or )")?;
-    }
-}
-
+/// A type, with a name before it or without.
 fn parameter(cursor: &mut Cursor<'_>, before: &[Parameter]) -> Result<Parameter> {
     let mut ahead = cursor.clone();
     if let Ok(sql_type) = create::sql_type(&mut ahead, "a type")

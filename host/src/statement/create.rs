@@ -211,11 +211,14 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Option<Vec<Parameter>>> {
     if cursor.take_symbol(")")? {
         return Ok(Some(Vec::new()));
     }
-    rest_of_list(cursor).map(Some)
+    rest_of_list(cursor, parameter).map(Some)
 }
 
-/// Names with types, one at least, and what closes them.
-fn rest_of_list(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
+/// Parameters, one at least, and what closes them.
+pub(super) fn rest_of_list(
+    cursor: &mut Cursor<'_>,
+    parameter: fn(&mut Cursor<'_>, &[Parameter]) -> Result<Parameter>,
+) -> Result<Vec<Parameter>> {
     let mut list: Vec<Parameter> = Vec::new();
     loop {
         list.push(parameter(cursor, &list)?);
@@ -256,7 +259,7 @@ fn result_type(cursor: &mut Cursor<'_>) -> Result<Returns> {
     }
     if cursor.take_word("TABLE")? {
         let columns = match cursor.take_symbol("(")? {
-            true => rest_of_list(cursor)?,
+            true => rest_of_list(cursor, parameter)?,
             false => Vec::new(),
         };
         return Ok(Returns::Table(columns));

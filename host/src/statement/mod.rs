@@ -9,6 +9,7 @@ mod create;
 mod cursor;
 mod grammar;
 mod literals;
+mod names;
 mod parts;
 mod place;
 mod policy;
@@ -25,6 +26,7 @@ use cursor::Cursor;
 use tokens::{Kind, Token, Tokens};
 
 pub(crate) use literals::first_literal;
+pub(crate) use names::{name_in_sql, quoted};
 pub(crate) use parts::{altered_table, begins_with, called_names};
 pub use split::{Statements, is_complete, split};
 
